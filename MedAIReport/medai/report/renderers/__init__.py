@@ -1,0 +1,1 @@
+"""medai.report.renderers."""

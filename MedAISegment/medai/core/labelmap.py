@@ -1,0 +1,177 @@
+"""An immutable label image with named, coloured, coded segments."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+from .geometry import Geometry
+from .qc import QCFlag
+from .volume import digest_array
+
+MAX_LABEL = 65535
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept, as DICOM writes it.
+
+    Parameters
+    ----------
+    value : str
+        Code value, for example ``3016008``.
+    scheme : str
+        Coding scheme designator, for example ``SCT``.
+    meaning : str
+        Meaning for people.
+    """
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What one label value stands for.
+
+    Parameters
+    ----------
+    label : int
+        Value in the array, 1 to 65535.
+    name : str
+        Name for people, unique in its LabelMap.
+    color : tuple of float
+        RGB, each 0 to 1.
+    category, type : Code, optional
+        DICOM segmented property category and type.
+    modifier : Code, optional
+        Modifier of the type, for example a side.
+    """
+
+    label: int
+    name: str
+    color: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    category: Code | None = None
+    type: Code | None = None
+    modifier: Code | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the segment as JSON-ready values."""
+        return {**dataclasses.asdict(self), "color": list(self.color)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Segment:
+        """Rebuild a segment that :meth:`to_dict` wrote."""
+        codes = {key: Code(**data[key]) for key in ("category", "type", "modifier") if data.get(key)}
+        r, g, b = data.get("color", (0.5, 0.5, 0.5))
+        return cls(label=int(data["label"]), name=data["name"], color=(float(r), float(g), float(b)), **codes)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """A label image: 0 is background, every other value has a :class:`Segment`.
+
+    Parameters
+    ----------
+    array : numpy array of integers, shape (K, J, I)
+        Stored as the smallest of uint8 and uint16 that holds every label; read-only.
+    geometry : Geometry
+        The grid.
+    segments : tuple of Segment
+        Labels that occur in the array and have no segment get one called ``Label N``.  A segment may be empty.
+    flags : tuple of QCFlag
+        What was noticed while the labels were made.
+
+    Raises
+    ------
+    InputError
+        For values that are not whole numbers from 0 to 65535, and for repeated labels or names.
+    """
+
+    array: npt.NDArray[Any]
+    geometry: Geometry
+    segments: tuple[Segment, ...] = ()
+    flags: tuple[QCFlag, ...] = ()
+
+    def __post_init__(self) -> None:
+        array = np.asarray(self.array)
+        if array.ndim != 3 or array.shape != self.geometry.shape:
+            raise InputError(f"The label array's shape {array.shape} does not fit the grid's {self.geometry.shape}.")
+        array = _whole_numbers(array)
+        labels = [s.label for s in self.segments]
+        names = [s.name for s in self.segments]
+        if len(set(labels)) != len(labels) or any(not 1 <= n <= MAX_LABEL for n in labels):
+            raise InputError(f"Segment labels must be distinct whole numbers from 1 to {MAX_LABEL}, given {labels[:10]}.")
+        if len(set(names)) != len(names):
+            raise InputError("Two segments have the same name.", hint="Give each segment its own name.")
+        extra = tuple(Segment(int(n), _free_name(f"Label {n}", names)) for n in _present(array) if n not in labels)
+        segments = tuple(self.segments) + extra
+        largest = max([s.label for s in segments], default=0)
+        array = array.astype(np.uint8 if largest < 256 else np.uint16, copy=False).view()
+        array.setflags(write=False)
+        object.__setattr__(self, "array", array)
+        object.__setattr__(self, "segments", segments)
+        object.__setattr__(self, "flags", tuple(self.flags))
+
+    def segment(self, name: str) -> Segment:
+        """Return the segment called ``name``; raises :class:`InputError` if there is none."""
+        for item in self.segments:
+            if item.name == name:
+                return item
+        raise InputError(f"There is no segment called {name!r}.", hint=f"Known: {', '.join(s.name for s in self.segments)}.")
+
+    def mask(self, segment: Segment) -> npt.NDArray[np.bool_]:
+        """Boolean array, shape (K, J, I), of one segment."""
+        return np.asarray(self.array == segment.label)
+
+    def counts(self) -> dict[int, int]:
+        """Number of voxels of each segment's label, empty segments included."""
+        found = np.bincount(self.array.reshape(-1), minlength=1)
+        return {s.label: int(found[s.label]) if s.label < len(found) else 0 for s in self.segments}
+
+    def volumes_ml(self) -> dict[str, float]:
+        """Voxel volume of each segment in mL, by name."""
+        voxel = self.geometry.voxel_volume_mm3 / 1000.0
+        counts = self.counts()
+        return {s.name: counts[s.label] * voxel for s in self.segments}
+
+    def replace(self, **changes: Any) -> LabelMap:
+        """Return a copy with other fields, as :func:`dataclasses.replace` does."""
+        return dataclasses.replace(self, **changes)
+
+    def digest(self) -> str:
+        """SHA-256 of the labels and the affine; names and colours do not count."""
+        return digest_array(self.array.astype(np.uint16), self.geometry)
+
+
+def _whole_numbers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all() or not np.array_equal(array, np.rint(array)):
+            raise InputError(
+                "The mask holds NaN, infinity or fractions; labels must be whole numbers.",
+                hint="Threshold the mask, or round it on purpose.",
+            )
+    elif array.dtype.kind not in "iu":
+        raise InputError(f"Labels of type {array.dtype} cannot be used; whole numbers are needed.")
+    if array.size and (array.min() < 0 or array.max() > MAX_LABEL):
+        raise InputError(f"Labels must lie from 0 to {MAX_LABEL}, given {array.min():g} to {array.max():g}.")
+    return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.uint16)
+
+
+def _present(array: npt.NDArray[Any]) -> list[int]:
+    return [int(n) for n in np.flatnonzero(np.bincount(array.reshape(-1))) if n]
+
+
+def _free_name(wanted: str, taken: list[str]) -> str:
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted} ({number})", number + 1
+    return name

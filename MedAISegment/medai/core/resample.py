@@ -1,0 +1,85 @@
+"""Moving values onto another grid, and turning arrays into standard orientations without touching a value."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from .geometry import Geometry
+from .labelmap import LabelMap
+from .sitk import to_array, to_sitk
+from .volume import Volume
+
+Interpolator = Literal["nearest", "linear", "bspline"]
+
+
+def resample_array(
+    array: npt.NDArray[Any], geometry: Geometry, target: Geometry, interpolator: Interpolator, fill: float = 0.0
+) -> npt.NDArray[Any]:
+    """Sample an array (K, J, I[, components]) at the voxel centres of ``target``.
+
+    Outside the source box the value is ``fill``; inside the outer half voxel the nearest border value is used.
+    SimpleITK's ``ResampleImageFilter`` does the work; ``bspline`` is cubic.
+    """
+    import SimpleITK as sitk
+
+    codes = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}
+    lps = target.ijk_to_lps
+    direction = [float(v) for v in (lps[:3, :3] / np.asarray(target.spacing)).reshape(-1)]
+    result = sitk.Resample(
+        to_sitk(array, geometry), list(target.size), sitk.Transform(3, sitk.sitkIdentity), codes[interpolator],
+        [float(v) for v in lps[:3, 3]], list(target.spacing), direction, float(fill),
+    )  # fmt: skip
+    return to_array(result)
+
+
+def resample_volume(
+    volume: Volume, target: Geometry, interpolator: Interpolator = "linear", fill: float | None = None
+) -> Volume:
+    """Return the volume on another grid, as float32 unless ``nearest`` keeps its type.
+
+    Parameters
+    ----------
+    fill : float, optional
+        Value outside the source; the volume's minimum if not given.
+    """
+    array = volume.array if interpolator == "nearest" else volume.array.astype(np.float32)
+    outside = float(volume.array.min()) if fill is None else fill
+    return volume.replace(array=resample_array(array, volume.geometry, target, interpolator, outside), geometry=target)
+
+
+def resample_labels(labels: LabelMap, target: Geometry) -> LabelMap:
+    """Return the labels on another grid by nearest neighbour; 0 outside."""
+    return labels.replace(array=resample_array(labels.array, labels.geometry, target, "nearest"), geometry=target)
+
+
+def reorient_plan(geometry: Geometry, orientation: str) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Return (array axes for ``transpose``, flips after it) that bring a grid to an orientation such as ``RAS``.
+
+    ``orientation`` names the directions in which I, J, K grow.  Oblique grids come as close as axis swaps can.
+    """
+    letters = "LRPAIS"
+    wanted = [(letters.index(c) // 2, 1 if letters.index(c) % 2 else -1) for c in orientation.upper()]
+    if sorted(axis for axis, _ in wanted) != [0, 1, 2]:
+        raise ValueError(f"{orientation!r} does not name each of L/R, P/A, I/S once")
+    source = {axis: (column, sign) for column, (axis, sign) in enumerate(geometry.axis_map)}
+    columns = [source[axis][0] for axis, _ in wanted]
+    flips = [source[axis][1] != sign for axis, sign in wanted]
+    axes = (2 - columns[2], 2 - columns[1], 2 - columns[0])
+    return axes, (flips[2], flips[1], flips[0])
+
+
+def reorient_array(
+    array: npt.NDArray[Any], geometry: Geometry, orientation: str
+) -> tuple[npt.NDArray[Any], Geometry]:
+    """Permute and flip axes to ``orientation``; returns a view and its grid, no value is interpolated."""
+    axes, flips = reorient_plan(geometry, orientation)
+    result = array.transpose(*axes, *range(3, array.ndim))
+    grid = geometry.transpose(axes)
+    for axis, flip in enumerate(flips):
+        if flip:
+            result = np.flip(result, axis)
+            grid = grid.flip(axis)
+    return result, grid
