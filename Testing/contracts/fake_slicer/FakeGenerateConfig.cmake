@@ -1,0 +1,5 @@
+get_property(modules GLOBAL PROPERTY FAKE_SLICER_MODULES)
+if(NOT modules)
+  message(FATAL_ERROR "the configuration is generated before any module was added")
+endif()
+set(FAKE_SLICER_CONFIG_GENERATED TRUE)
