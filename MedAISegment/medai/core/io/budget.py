@@ -1,0 +1,62 @@
+"""Refuse headers that ask for more memory than this machine can give, before anything is allocated."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+from medai.core.errors import InputError
+
+MAX_SIDE = 1 << 20
+"""Largest number of voxels along one axis."""
+MEMORY_SHARE = 0.5
+"""Share of the machine's memory that one image may take."""
+
+
+def memory_budget() -> int:
+    """Bytes that one image may take: half of the machine's memory, or 8 GiB where that is not known."""
+    try:
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+    except (AttributeError, ValueError, OSError):
+        pass
+    try:
+        import psutil
+
+        return int(psutil.virtual_memory().total * MEMORY_SHARE)
+    except ImportError:
+        return 8 << 30
+
+
+def check_sizes(sizes: Sequence[int], itemsize: int, name: str) -> int:
+    """Return the bytes that ``sizes`` voxels take.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Voxels along each axis.
+    itemsize : int
+        Bytes of one voxel.
+    name : str
+        File name, for the message.
+
+    Raises
+    ------
+    InputError
+        If a size is not positive or is absurd, or all together exceed the budget.
+    """
+    if not sizes or any(n < 1 or n > MAX_SIDE for n in sizes):
+        raise InputError(
+            f"The header of {name!r} states sizes {list(sizes)}; each must lie from 1 to {MAX_SIDE}.",
+            hint="The header is damaged.",
+        )
+    needed = math.prod(int(n) for n in sizes) * itemsize
+    budget = memory_budget()
+    if needed > budget:
+        raise InputError(
+            f"The header of {name!r} asks for {needed / 2**30:.1f} GiB of voxels ({' x '.join(map(str, sizes))}); "
+            f"this machine's budget is {budget / 2**30:.1f} GiB.",
+            hint="If the header is right, crop or down-sample the image on a larger machine.",
+            code="HEADER_BUDGET",
+        )
+    return needed
