@@ -1,0 +1,80 @@
+"""The README promises commands; they must be there, to the letter, and exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+INSTALL_AND_RUN = "python3 -m venv .venv && .venv/bin/pip install -e '.[demo]' && .venv/bin/medai demo"
+INSTALL_AND_TEST = ".venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest"
+COMMANDS = ("demo", "run", "segment", "train", "evaluate", "info")
+
+
+@pytest.fixture(scope="module")
+def readme(repo: Path) -> str:
+    return (repo / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)\n```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_two_commands_stand_alone(readme: str) -> None:
+    shell = blocks(readme, "sh")
+    assert INSTALL_AND_RUN in shell
+    assert INSTALL_AND_TEST in shell
+
+
+def test_research_use_only_comes_first(readme: str) -> None:
+    assert "research use only" in readme[:600].lower()
+
+
+def test_every_command_of_the_table_exists(readme: str) -> None:
+    pytest.importorskip("typer")
+    for command in COMMANDS:
+        assert f"| `medai {command}" in readme
+    code = "from medai.cli.app import main; main()"
+    for command in COMMANDS:
+        done = subprocess.run([sys.executable, "-c", code, command, "--help"], capture_output=True, text=True)
+        assert done.returncode == 0, f"medai {command}: {done.stderr}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs"])
+def test_links_inside_the_repository_lead_somewhere(page: str, repo: Path) -> None:
+    pages = sorted((repo / page).rglob("*.md")) if (repo / page).is_dir() else [repo / page]
+    broken = []
+    for path in pages:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text(encoding="utf-8")):
+            if "://" not in target and not (path.parent / target).exists():
+                broken.append(f"{path.name}: {target}")
+    assert broken == []
+
+
+def test_python_examples_compile(readme: str) -> None:
+    examples = blocks(readme, "python")
+    assert examples
+    for example in examples:
+        compile(example, "README.md", "exec")
+
+
+def test_changelog_knows_the_version(repo: Path) -> None:
+    version = re.search(r'^version = "([^"]+)"', (repo / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert version is not None
+    assert f"version: {version[1]}\n" in (repo / "CITATION.cff").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[([^\]]+)\]", (repo / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings
+    assert headings[0] in {"Unreleased", version[1]}
+
+
+def test_citation_file_has_the_required_keys(repo: Path) -> None:
+    """cff-version 1.2.0 requires cff-version, message, title and authors."""
+    text = (repo / "CITATION.cff").read_text(encoding="utf-8")
+    keys = re.findall(r"^([a-z-]+):", text, re.MULTILINE)
+    assert {"cff-version", "message", "title", "authors"} <= set(keys)
+    assert len(keys) == len(set(keys))
+    assert "cff-version: 1.2.0\n" in text
+    assert "license: Apache-2.0\n" in text
