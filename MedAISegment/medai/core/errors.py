@@ -6,6 +6,8 @@ where, what was expected against what was given; ``hint`` says what to do about 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class MedAIError(Exception):
     """Base of every error that MedAI raises on purpose.
@@ -143,17 +145,19 @@ class Cancelled(Exception):
     """The user asked to stop.  Not a MedAIError: nothing went wrong."""
 
 
-def error_from_dict(data: dict[str, str]) -> MedAIError:
+def error_from_dict(data: Mapping[str, object]) -> MedAIError:
     """Rebuild an error that :meth:`MedAIError.to_dict` wrote, for example on the other side of a process.
 
     Parameters
     ----------
     data : dict
-        Fields ``type``, ``code``, ``message``, ``hint``.  An unknown ``type`` gives a plain :class:`MedAIError`.
+        Fields ``type``, ``code``, ``message``, ``hint``.  An unknown ``type`` gives a plain :class:`MedAIError`, and a
+        field that is missing or no text counts as empty: this runs while something already goes wrong.
     """
+    text = {key: value for key, value in data.items() if isinstance(value, str)}
     known = {cls.__name__: cls for cls in _all_subclasses(MedAIError)}
-    cls = known.get(data.get("type", ""), MedAIError)
-    return cls(data.get("message", "Unknown error."), hint=data.get("hint", ""), code=data.get("code", ""))
+    cls = known.get(text.get("type", ""), MedAIError)
+    return cls(text.get("message") or "Unknown error.", hint=text.get("hint", ""), code=text.get("code", ""))
 
 
 def _all_subclasses(cls: type[MedAIError]) -> list[type[MedAIError]]:

@@ -10,6 +10,8 @@ Conventions, used everywhere in MedAI:
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +27,9 @@ SAME_GRID_MM = 1e-3
 """Two grids are the same when no corner voxel's centre differs by more than this."""
 SHEAR_TOLERANCE = 1e-3
 """Largest |cosine| between two axes that still counts as a right angle (single-precision headers reach 1e-4)."""
+
+MAX_VOXELS_PER_AXIS = 2**31 - 1
+MAX_COORDINATE_MM = 1e9
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _AXIS_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
@@ -51,14 +56,21 @@ class Geometry:
     ijk_to_ras: FloatArray
 
     def __post_init__(self) -> None:
-        shape = tuple(int(n) for n in self.shape)
-        if len(shape) != 3 or min(shape) < 1:
-            raise GeometryError(f"A grid needs three positive sizes (K, J, I), given {tuple(self.shape)}.")
-        matrix = np.array(self.ijk_to_ras, dtype=np.float64)
+        try:
+            shape = tuple(operator.index(n) for n in self.shape)
+            matrix = np.array(self.ijk_to_ras, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise GeometryError("A grid needs three whole sizes (K, J, I) and a 4 x 4 matrix of numbers.") from None
+        if len(shape) != 3 or not all(1 <= n <= MAX_VOXELS_PER_AXIS for n in shape):
+            raise GeometryError(f"A grid needs three positive sizes (K, J, I), given {shape}.")
         if matrix.shape != (4, 4):
             raise GeometryError(f"ijk_to_ras must be 4 x 4, given {matrix.shape}.")
         if not np.isfinite(matrix).all():
             raise GeometryError("The image's affine contains NaN or infinity.", hint="Repair the file's header.")
+        if np.abs(matrix).max() > MAX_COORDINATE_MM:
+            raise GeometryError(
+                f"The image's affine holds the value {np.abs(matrix).max():.3g} mm.", hint="Repair the file's header."
+            )
         if not np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-6):
             raise GeometryError(f"The affine's last row must be (0, 0, 0, 1), given {matrix[3].tolist()}.")
         lengths = np.linalg.norm(matrix[:3, :3], axis=0)
@@ -73,6 +85,8 @@ class Geometry:
                 f"The image axes do not span space (their unit vectors have determinant {determinant:.2g}).",
                 hint="Repair the direction matrix in the file's header.",
             )
+        matrix[3] = (0.0, 0.0, 0.0, 1.0)
+        matrix += 0.0  # -0.0 becomes 0.0, so that equal grids have equal bytes, hashes and digests
         matrix.setflags(write=False)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "ijk_to_ras", matrix)
@@ -98,10 +112,12 @@ class Geometry:
         direction : array, shape (3, 3), optional
             Columns are the unit vectors of I, J, K in RAS; identity if not given.
         """
-        if not all(np.isfinite(s) and s > 0 for s in spacing):
-            raise GeometryError(f"The voxel spacing must be positive and finite, given {tuple(spacing)} mm.")
+        _require_spacing(spacing)
+        axes = np.eye(3) if direction is None else np.asarray(direction, dtype=np.float64)
+        if axes.shape != (3, 3) or not np.allclose(np.linalg.norm(axes, axis=0), 1.0, atol=1e-3):
+            raise GeometryError("The direction's three columns must be unit vectors.")
         matrix = np.eye(4)
-        matrix[:3, :3] = (np.eye(3) if direction is None else np.asarray(direction, float)) * np.asarray(spacing, float)
+        matrix[:3, :3] = axes * np.asarray(spacing, dtype=np.float64)
         matrix[:3, 3] = origin
         return cls(shape, matrix)
 
@@ -118,17 +134,19 @@ class Geometry:
     @cached_property
     def ras_to_ijk(self) -> FloatArray:
         """Inverse of ``ijk_to_ras``, shape (4, 4)."""
-        return np.asarray(np.linalg.inv(self.ijk_to_ras))
+        inverse = np.asarray(np.linalg.inv(self.ijk_to_ras))
+        inverse.setflags(write=False)
+        return inverse
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """mm along I, J, K."""
+        """Voxel size in mm along I, J, K."""
         lengths = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
         return float(lengths[0]), float(lengths[1]), float(lengths[2])
 
     @property
     def spacing_kji(self) -> tuple[float, float, float]:
-        """mm along K, J, I: the order of the array's axes."""
+        """Voxel size in mm along K, J, I: the order of the array's axes."""
         return self.spacing[::-1]
 
     @property
@@ -172,11 +190,18 @@ class Geometry:
     def axis_map(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
         """For I, J, K: (nearest RAS axis 0..2, sign).  Each RAS axis is used once.
 
-        The assignment maximises the summed |cosine|, so it is unambiguous up to exact 45 degree ties.
+        The assignment maximises the summed |cosine| over those that give no axis a right angle to its RAS axis.
+        Cosines are rounded to 1e-6, so that an exact 45 degree tie does not hang on the last bit: it goes to the
+        assignment nearest to (R, A, S).
         """
-        cosines = np.abs(self.direction)
+        cosines = np.round(np.abs(self.direction), 6)
         orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
-        best = max(orders, key=lambda order: sum(cosines[order[axis], axis] for axis in range(3)))
+
+        def merit(order: tuple[int, int, int]) -> tuple[bool, float]:
+            chosen = [float(cosines[order[axis], axis]) for axis in range(3)]
+            return min(chosen) > 0.0, round(sum(chosen), 5)
+
+        best = max(orders, key=merit)
         pairs = [(best[axis], 1 if self.direction[best[axis], axis] > 0 else -1) for axis in range(3)]
         return pairs[0], pairs[1], pairs[2]
 
@@ -218,7 +243,7 @@ class Geometry:
         return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
 
     def same_as(self, other: Geometry, tolerance_mm: float = SAME_GRID_MM) -> bool:
-        """True if both grids have the same shape and no corner differs by more than ``tolerance_mm``."""
+        """Return True if both grids have the same shape and no corner differs by more than ``tolerance_mm``."""
         return self.difference_mm(other) <= tolerance_mm
 
     def require_same(self, other: Geometry, what: str = "mask") -> None:
@@ -232,8 +257,10 @@ class Geometry:
             What ``other`` belongs to, for the message.
         """
         if not self.same_as(other):
+            gap = self.difference_mm(other)
             raise GeometryError(
-                f"The {what} grid ({other.describe()}) differs from the image grid ({self.describe()}).",
+                f"The {what} grid ({other.describe()}) differs from the image grid ({self.describe()})"
+                + (f" by up to {gap:.3g} mm." if np.isfinite(gap) else "."),
                 hint=f"Resample the {what} onto the image's grid first.",
             )
 
@@ -245,6 +272,8 @@ class Geometry:
 
     def flip(self, axis: int) -> Geometry:
         """Return the grid of the array flipped along array axis 0 (K), 1 (J) or 2 (I)."""
+        if axis not in (0, 1, 2):
+            raise ValueError(f"expected array axis 0, 1 or 2, got {axis}")
         column = 2 - axis
         matrix = self.ijk_to_ras.copy()
         matrix[:3, 3] += matrix[:3, column] * (self.shape[axis] - 1)
@@ -253,6 +282,8 @@ class Geometry:
 
     def transpose(self, axes: tuple[int, int, int]) -> Geometry:
         """Return the grid of ``array.transpose(axes)``; ``axes`` are array (KJI) axes as numpy takes them."""
+        if sorted(axes) != [0, 1, 2]:
+            raise ValueError(f"expected each array axis 0, 1, 2 once, got {axes}")
         columns = [2 - axes[2 - column] for column in range(3)]
         matrix = self.ijk_to_ras.copy()
         matrix[:3, :3] = self.ijk_to_ras[:3, columns]
@@ -263,10 +294,15 @@ class Geometry:
 
         The number of voxels is the box's length over the new spacing, rounded up, so nothing is cut off (as IBSI).
         """
-        if not all(np.isfinite(s) and s > 0 for s in spacing):
-            raise GeometryError(f"The voxel spacing must be positive and finite, given {tuple(spacing)} mm.")
+        _require_spacing(spacing)
         lengths = np.asarray(self.size) * np.asarray(self.spacing)
-        size = np.maximum(1, np.ceil(lengths / np.asarray(spacing) - 1e-6)).astype(int)
+        counts = np.maximum(1, np.ceil(lengths / np.asarray(spacing) - 1e-6))
+        if counts.max() > MAX_VOXELS_PER_AXIS:
+            raise GeometryError(
+                f"A spacing of {_text(spacing)} mm would give {counts.max():.3g} voxels along one axis.",
+                hint="Choose a larger spacing.",
+            )
+        size = counts.astype(int)
         matrix = np.eye(4)
         matrix[:3, :3] = self.direction * np.asarray(spacing)
         matrix[:3, 3] = self.centre - matrix[:3, :3] @ ((size - 1) / 2.0)
@@ -283,9 +319,11 @@ class Geometry:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Geometry:
-        """Rebuild a grid that :meth:`to_dict` wrote."""
-        k, j, i = data["shape"]
-        return cls((k, j, i), np.asarray(data["ijk_to_ras"], dtype=np.float64))
+        """Rebuild a grid that :meth:`to_dict` wrote; raises :class:`GeometryError` if it is not one."""
+        try:
+            return cls(tuple(data["shape"]), data["ijk_to_ras"])
+        except (KeyError, TypeError):
+            raise GeometryError("A grid needs the keys shape and ijk_to_ras.") from None
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -296,6 +334,11 @@ class Geometry:
 
     def __hash__(self) -> int:
         return hash((self.shape, self.ijk_to_ras.tobytes()))
+
+
+def _require_spacing(spacing: Sequence[float]) -> None:
+    if len(spacing) != 3 or not all(np.isfinite(s) and s > 0 for s in spacing):
+        raise GeometryError(f"The voxel spacing must be three positive, finite numbers, given {tuple(spacing)} mm.")
 
 
 def _text(values: Any) -> str:

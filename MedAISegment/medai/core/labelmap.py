@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from .qc import QCFlag
 from .volume import digest_array
 
 MAX_LABEL = 65535
+"""Largest label: what 16 bits hold."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Code:
     Parameters
     ----------
     value : str
-        Code value, for example ``3016008``.
+        Code value, for example ``5366008``.
     scheme : str
         Coding scheme designator, for example ``SCT``.
     meaning : str
@@ -61,6 +63,19 @@ class Segment:
     type: Code | None = None
     modifier: Code | None = None
 
+    def __post_init__(self) -> None:
+        try:
+            label = operator.index(self.label)
+            color = tuple(float(c) for c in self.color)
+        except (TypeError, ValueError):
+            raise InputError("A segment needs a whole number as its label and three numbers as its color.") from None
+        if not 1 <= label <= MAX_LABEL:
+            raise InputError(f"A segment's label must be a whole number from 1 to {MAX_LABEL}, given {label}.")
+        if len(color) != 3 or not all(0.0 <= c <= 1.0 for c in color):
+            raise InputError(f"A segment's color must be three numbers from 0 to 1, given {color[:4]}.")
+        object.__setattr__(self, "label", label)
+        object.__setattr__(self, "color", color)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the segment as JSON-ready values."""
         return {**dataclasses.asdict(self), "color": list(self.color)}
@@ -69,8 +84,7 @@ class Segment:
     def from_dict(cls, data: dict[str, Any]) -> Segment:
         """Rebuild a segment that :meth:`to_dict` wrote."""
         codes = {key: Code(**data[key]) for key in ("category", "type", "modifier") if data.get(key)}
-        r, g, b = data.get("color", (0.5, 0.5, 0.5))
-        return cls(label=int(data["label"]), name=data["name"], color=(float(r), float(g), float(b)), **codes)
+        return cls(label=data["label"], name=data["name"], color=data.get("color", (0.5, 0.5, 0.5)), **codes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +120,12 @@ class LabelMap:
         array = _whole_numbers(array)
         labels = [s.label for s in self.segments]
         names = [s.name for s in self.segments]
-        if len(set(labels)) != len(labels) or any(not 1 <= n <= MAX_LABEL for n in labels):
-            raise InputError(f"Segment labels must be distinct whole numbers from 1 to {MAX_LABEL}, given {labels[:10]}.")
+        if len(set(labels)) != len(labels):
+            raise InputError(f"Each segment needs its own label, given {labels[:10]}.")
         if len(set(names)) != len(names):
             raise InputError("Two segments have the same name.", hint="Give each segment its own name.")
-        extra = tuple(Segment(int(n), _free_name(f"Label {n}", names)) for n in _present(array) if n not in labels)
+        present = [int(n) for n in np.flatnonzero(_histogram(array)) if n]
+        extra = tuple(Segment(n, _free_name(f"Label {n}", names)) for n in present if n not in labels)
         segments = tuple(self.segments) + extra
         largest = max([s.label for s in segments], default=0)
         array = array.astype(np.uint8 if largest < 256 else np.uint16, copy=False).view()
@@ -124,16 +139,18 @@ class LabelMap:
         for item in self.segments:
             if item.name == name:
                 return item
-        raise InputError(f"There is no segment called {name!r}.", hint=f"Known: {', '.join(s.name for s in self.segments)}.")
+        raise InputError(
+            f"There is no segment called {name!r}.", hint=f"Known: {', '.join(s.name for s in self.segments)}."
+        )
 
     def mask(self, segment: Segment) -> npt.NDArray[np.bool_]:
         """Boolean array, shape (K, J, I), of one segment."""
         return np.asarray(self.array == segment.label)
 
     def counts(self) -> dict[int, int]:
-        """Number of voxels of each segment's label, empty segments included."""
-        found = np.bincount(self.array.reshape(-1), minlength=1)
-        return {s.label: int(found[s.label]) if s.label < len(found) else 0 for s in self.segments}
+        """Return the number of voxels of each segment's label, empty segments included."""
+        found = _histogram(self.array)
+        return {s.label: int(found[s.label]) for s in self.segments}
 
     def volumes_ml(self) -> dict[str, float]:
         """Voxel volume of each segment in mL, by name."""
@@ -166,8 +183,13 @@ def _whole_numbers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.uint16)
 
 
-def _present(array: npt.NDArray[Any]) -> list[int]:
-    return [int(n) for n in np.flatnonzero(np.bincount(array.reshape(-1))) if n]
+def _histogram(array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    # bincount widens to 8 bytes a voxel: slice by slice the copy stays small.
+    total = np.zeros(MAX_LABEL + 1, dtype=np.int64)
+    for plane in array:
+        counts = np.bincount(plane.reshape(-1))
+        total[: len(counts)] += counts
+    return total
 
 
 def _free_name(wanted: str, taken: list[str]) -> str:

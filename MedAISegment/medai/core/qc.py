@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
@@ -37,7 +38,8 @@ class QCFlag:
     message : str
         One sentence for people; no patient data.
     measured, limit : float or str, optional
-        What was found and what was allowed, in the unit that the message names.
+        What was found and what was allowed, in the unit that the message names.  NaN and infinity become text,
+        because JSON has no such numbers.
     affects : str
         What the flag concerns: ``image``, a segment's name, a feature's name.
     """
@@ -53,6 +55,8 @@ class QCFlag:
         if self.code not in QC_CODES:
             raise ValueError(f"unknown QC code {self.code!r}")
         object.__setattr__(self, "severity", Severity(self.severity))
+        for field in ("measured", "limit"):
+            object.__setattr__(self, field, _json_ready(getattr(self, field)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the flag as JSON-ready values."""
@@ -62,3 +66,10 @@ class QCFlag:
     def from_dict(cls, data: dict[str, Any]) -> QCFlag:
         """Rebuild a flag that :meth:`to_dict` wrote."""
         return cls(**data)
+
+
+def _json_ready(value: Any) -> float | str | None:
+    if value is None or isinstance(value, str):
+        return value
+    plain = value.item() if hasattr(value, "item") else value
+    return plain if math.isfinite(plain) else str(float(plain))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import re
 from abc import ABC
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
 
 from .errors import DependencyError, SettingsError
 from .settings import Settings
 
 
-class Member(ABC):
+class Member(ABC):  # noqa: B024 (the registries' own bases add the abstract methods)
     """Base of everything that lives in a registry.
 
     A member names itself, states its settings and the packages it needs.  Members import third-party packages inside
@@ -26,14 +28,13 @@ class Member(ABC):
     title: ClassVar[str] = ""
     """Name for people."""
     requires: ClassVar[tuple[str, ...]] = ()
-    """Import names of packages needed beyond numpy."""
+    """Import names of packages needed beyond numpy, with a smallest version if it matters: ``"monai>=1.4"``."""
     Settings: ClassVar[type[Settings]] = Settings
 
     @classmethod
     def unavailable_reason(cls) -> str:
         """Why this member cannot run here; empty if it can."""
-        missing = [name for name in cls.requires if not _importable(name)]
-        return f"the package {', '.join(missing)} is not installed" if missing else ""
+        return "; ".join(filter(None, map(missing_reason, cls.requires)))
 
 
 M = TypeVar("M", bound=Member)
@@ -76,19 +77,21 @@ class Registry(Generic[M]):
                     continue
                 try:
                     module = importlib.import_module(f"{self.package}.{info.name}")
-                except ImportError as error:
-                    self._broken[info.name] = f"it cannot be imported: {error}"
+                except Exception as error:
+                    # Not only ImportError: a half-installed torch raises OSError, one built for another numpy
+                    # AttributeError.  One broken file must not take the others away.
+                    self._broken[info.name] = f"it cannot be imported ({type(error).__name__}: {error})"
                     continue
-                for value in vars(module).values():
-                    if not (isinstance(value, type) and issubclass(value, self.base) and value.__module__ == module.__name__):
-                        continue
-                    if not value.name:
-                        continue
-                    if value.name in members:
-                        raise RuntimeError(f"two {self.kind}s are called {value.name!r}")
-                    members[value.name] = value
+                for cls in self._defined_in(module):
+                    if members.setdefault(cls.name, cls) is not cls:
+                        raise RuntimeError(f"two {self.kind}s are called {cls.name!r}")
             self._members = members
         return self._members
+
+    def _defined_in(self, module: ModuleType) -> list[type[M]]:
+        values: list[Any] = [value for value in vars(module).values() if isinstance(value, type)]
+        own = [value for value in values if value.__module__ == module.__name__]
+        return [value for value in own if issubclass(value, self.base) and value.name]
 
     def names(self) -> list[str]:
         """Names of the members that can run here, sorted."""
@@ -136,6 +139,43 @@ class Registry(Generic[M]):
     def create(self, name: str) -> M:
         """Return a new instance of the member called ``name``; see :meth:`get`."""
         return self.get(name)()
+
+
+def missing_reason(requirement: str) -> str:
+    """Why a package cannot be used; empty if it can.
+
+    Parameters
+    ----------
+    requirement : str
+        Import name, alone or with a smallest version: ``torch``, ``monai>=1.4``.  The package is not imported.
+    """
+    name, _, wanted = (part.strip() for part in requirement.partition(">="))
+    if not _importable(name):
+        return f"the package {name} is not installed"
+    found = _installed_version(name) if wanted else None
+    if found is not None and _numbers(found) < _numbers(wanted):
+        return f"the package {name} is too old: {found} is installed, {wanted} or newer is needed"
+    return ""
+
+
+def _installed_version(name: str) -> str | None:
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        # The import name differs from the distribution's (skimage, scikit-image); this search is slow.
+        owners = metadata.packages_distributions().get(name, [])
+        return metadata.version(owners[0]) if owners else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Leading numbers of a version, trailing zeros dropped: ``2.10.0rc1+cpu`` gives (2, 10)."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(part) for part in match.group().split(".")] if match else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
 
 
 def _importable(name: str) -> bool:

@@ -43,11 +43,17 @@ def resample_volume(
     Parameters
     ----------
     fill : float, optional
-        Value outside the source; the volume's minimum if not given.
+        Value outside the source; the volume's smallest finite value if not given.
     """
     array = volume.array if interpolator == "nearest" else volume.array.astype(np.float32)
-    outside = float(volume.array.min()) if fill is None else fill
-    return volume.replace(array=resample_array(array, volume.geometry, target, interpolator, outside), geometry=target)
+    outside = _finite_minimum(volume.array) if fill is None else fill
+    result = resample_array(array, volume.geometry, target, interpolator, outside)
+    return volume.replace(array=result.astype(array.dtype, copy=False), geometry=target)
+
+
+def _finite_minimum(array: npt.NDArray[Any]) -> float:
+    finite = array if array.dtype.kind != "f" else array[np.isfinite(array)]
+    return float(finite.min()) if finite.size else 0.0
 
 
 def resample_labels(labels: LabelMap, target: Geometry) -> LabelMap:
@@ -61,6 +67,8 @@ def reorient_plan(geometry: Geometry, orientation: str) -> tuple[tuple[int, int,
     ``orientation`` names the directions in which I, J, K grow.  Oblique grids come as close as axis swaps can.
     """
     letters = "LRPAIS"
+    if any(c not in letters for c in orientation.upper()):
+        raise ValueError(f"{orientation!r} does not name each of L/R, P/A, I/S once")
     wanted = [(letters.index(c) // 2, 1 if letters.index(c) % 2 else -1) for c in orientation.upper()]
     if sorted(axis for axis, _ in wanted) != [0, 1, 2]:
         raise ValueError(f"{orientation!r} does not name each of L/R, P/A, I/S once")
@@ -71,9 +79,7 @@ def reorient_plan(geometry: Geometry, orientation: str) -> tuple[tuple[int, int,
     return axes, (flips[2], flips[1], flips[0])
 
 
-def reorient_array(
-    array: npt.NDArray[Any], geometry: Geometry, orientation: str
-) -> tuple[npt.NDArray[Any], Geometry]:
+def reorient_array(array: npt.NDArray[Any], geometry: Geometry, orientation: str) -> tuple[npt.NDArray[Any], Geometry]:
     """Permute and flip axes to ``orientation``; returns a view and its grid, no value is interpolated."""
     axes, flips = reorient_plan(geometry, orientation)
     result = array.transpose(*axes, *range(3, array.ndim))

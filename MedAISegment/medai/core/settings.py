@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
+from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import SettingsError
@@ -19,7 +24,9 @@ MAX_SETTINGS_BYTES = 4 * 1024 * 1024
 class Settings(BaseModel):
     """Base of every step's settings.
 
-    Unknown keys, wrong types, NaN and infinity are refused; a value is never changed after validation.
+    Unknown keys, wrong types, NaN and infinity are refused; a value is never changed after validation.  What comes
+    through :meth:`parse` is taken as JSON and strictly: the text ``"2"`` or ``true`` is no number, 2.0 no whole number.
+    Use tuples, not lists, for fields with several values, so that nobody can change them.
     ``model_json_schema()`` gives the JSON schema, with units and ranges from each ``Field``.
     """
 
@@ -34,7 +41,7 @@ class Settings(BaseModel):
         Parameters
         ----------
         data : dict, Settings or None
-            The values; None means all defaults.
+            The values; None means all defaults.  Tuples, paths, enums and numpy scalars are taken as their JSON form.
         where : str
             Prefix of the key's path in error messages, for example ``steps[2].settings``.
 
@@ -45,13 +52,12 @@ class Settings(BaseModel):
         """
         if isinstance(data, cls):
             return data
-        if isinstance(data, Settings):
-            data = data.to_dict()
-        _refuse_deep(data, where)
+        label = where or cls.__name__
+        values = plain_json({} if data is None else data, where=label)
         try:
-            return cls.model_validate({} if data is None else data)
+            return _validate(cls, values)
         except ValidationError as error:
-            raise SettingsError(_explain(error, where or cls.__name__), hint="Correct the named keys.") from None
+            raise SettingsError(_explain(error, label), hint="Correct the named keys.") from None
 
     @classmethod
     def from_json(cls: type[S], text: str, *, where: str = "") -> S:
@@ -65,6 +71,22 @@ class Settings(BaseModel):
     def digest(self) -> str:
         """SHA-256 of the normalised settings, the same on every machine."""
         return digest_json(self.to_dict())
+
+
+def _validate(cls: type[S], values: Any) -> S:
+    try:
+        # The JSON mode is the one in which strict means what a reader of JSON expects: lists fill tuples, text fills
+        # enums and paths, and nothing else is converted.
+        return cls.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        if not all(_is_default(item["input"]) for item in error.errors()):
+            raise
+    return cls.model_validate(values)
+
+
+def _is_default(value: Any) -> bool:
+    # A default that is no JSON value, such as a path, fails in JSON mode although nobody gave it.
+    return isinstance(value, (os.PathLike, Enum))
 
 
 def digest_json(value: Any) -> str:
@@ -81,9 +103,10 @@ def load_json(text: str, *, where: str = "settings") -> Any:
     SettingsError
         If the text is not such JSON.
     """
-
     if len(text) > MAX_SETTINGS_BYTES:
-        raise SettingsError(f"{where}: the JSON text has {len(text)} characters, at most {MAX_SETTINGS_BYTES} are read.")
+        raise SettingsError(
+            f"{where}: the JSON text has {len(text)} characters, at most {MAX_SETTINGS_BYTES} are read."
+        )
 
     def no_constant(name: str) -> Any:
         raise SettingsError(f"{where}: the value {name} is not allowed.", hint="Use a finite number.")
@@ -97,13 +120,69 @@ def load_json(text: str, *, where: str = "settings") -> Any:
         return seen
 
     try:
-        value = json.loads(text, parse_constant=no_constant, object_pairs_hook=no_duplicates)
+        value = json.loads(text.removeprefix("\ufeff"), parse_constant=no_constant, object_pairs_hook=no_duplicates)
     except json.JSONDecodeError as error:
-        raise SettingsError(f"{where}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
+        raise SettingsError(
+            f"{where}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}."
+        ) from None
     except RecursionError:
         raise SettingsError(f"{where}: nested more than {MAX_DEPTH} levels deep.") from None
-    _refuse_deep(value, where)
-    return value
+    except ValueError:
+        raise SettingsError(f"{where}: a number has thousands of digits.", hint="Use an ordinary number.") from None
+    return plain_json(value, where=where)
+
+
+def plain_json(value: Any, *, where: str = "settings") -> Any:
+    """Return a copy of ``value`` as plain JSON: dict, list, str, bool, int, finite float, None.
+
+    Tuples become lists, and enums, paths, numpy numbers and pydantic models their JSON form, so that settings are the
+    same whether they stay in this process or go to another one.
+
+    Raises
+    ------
+    SettingsError
+        For NaN, infinity, keys that are not text, broken text, other types, or more than :data:`MAX_DEPTH` levels;
+        the message names the key's path.
+    """
+    return _plain(value, where, 1)
+
+
+def _plain(value: Any, path: str, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise SettingsError(f"{path:.200}: nested more than {MAX_DEPTH} levels deep.")
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    elif isinstance(value, Enum):
+        value = value.value
+    elif isinstance(value, np.generic):
+        value = value.item()
+    elif isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise SettingsError(f"{path}: the value {value} is not allowed.", hint="Use a finite number.")
+        return float(value)
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise SettingsError(f"{path}: the text holds half a surrogate pair.", hint="Use valid Unicode text.")
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise SettingsError(f"{path}: every key must be text.")
+        return {str(key): _plain(item, _join(path, key), depth + 1) for key, item in value.items()}
+    raise SettingsError(f"{path}: a value of type {type(value).__name__} cannot be a setting.", hint="Use JSON values.")
+
+
+def _join(path: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if key.isidentifier() and len(key) <= 60 else f"{path}.{key!r:.60}"
 
 
 def load_json_file(path: str | Path, *, where: str = "") -> Any:
@@ -111,36 +190,33 @@ def load_json_file(path: str | Path, *, where: str = "") -> Any:
     file = Path(path)
     label = where or file.name
     try:
-        if file.stat().st_size > MAX_SETTINGS_BYTES:
+        if not file.is_file() and file.exists():
+            raise SettingsError(f"{label}: a folder, pipe or device, not a file.")
+        with open(file, "rb") as stream:
+            content = stream.read(MAX_SETTINGS_BYTES + 1)
+        if len(content) > MAX_SETTINGS_BYTES:
             raise SettingsError(f"{label}: the file is larger than {MAX_SETTINGS_BYTES} bytes.")
-        text = file.read_text(encoding="utf-8-sig")
+        text = content.decode("utf-8-sig")
     except OSError as error:
-        raise SettingsError(f"{label}: cannot be read: {error.strerror or error}.") from None
+        raise SettingsError(f"{label}: cannot be read: {error.strerror or 'unknown reason'}.") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{label}: not UTF-8 text.") from None
+    except ValueError:
+        raise SettingsError("The settings file's name holds a zero character.") from None
     return load_json(text, where=label)
-
-
-def _refuse_deep(value: Any, where: str) -> None:
-    stack = [(value, 1)]
-    while stack:
-        item, depth = stack.pop()
-        if depth > MAX_DEPTH:
-            raise SettingsError(f"{where or 'settings'}: nested more than {MAX_DEPTH} levels deep.")
-        if isinstance(item, dict):
-            stack.extend((child, depth + 1) for child in item.values())
-        elif isinstance(item, (list, tuple)):
-            stack.extend((child, depth + 1) for child in item)
 
 
 def _explain(error: ValidationError, where: str) -> str:
     parts = []
-    for item in error.errors()[:5]:
+    items = [item for item in error.errors() if not _is_default(item["input"])]
+    for item in items[:5]:
         path = where
         for key in item["loc"]:
-            path += f"[{key}]" if isinstance(key, int) else f".{key}"
-        given = "" if item["type"] == "extra_forbidden" or isinstance(item["input"], dict) else f" (given: {item['input']!r:.60})"
-        reason = "unknown key" if item["type"] == "extra_forbidden" else item["msg"][0].lower() + item["msg"][1:]
+            path = _join(path, key)
+        whole = item["type"] in ("extra_forbidden", "missing") or isinstance(item["input"], dict)
+        given = "" if whole else f" (given: {item['input']!r:.60})"
+        message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
+        reason = "unknown key" if item["type"] == "extra_forbidden" else message[:1].lower() + message[1:]
         parts.append(f"{path}: {reason}{given}")
-    more = error.error_count() - len(parts)
+    more = len(items) - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "") + "."

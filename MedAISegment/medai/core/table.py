@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from .errors import InputError
 
@@ -20,16 +22,25 @@ class Column:
         Machine name, unique in its table.
     values : tuple
         All ``str``, all ``bool``, all ``int`` or all ``float`` (NaN for "undefined"); text columns may hold ``None``.
+        Numpy scalars become Python values, and whole numbers among real ones become ``float``.
     unit : str
         UCUM unit, empty for text and pure numbers.
     description : str
         One sentence for people.
+
+    Raises
+    ------
+    InputError
+        If kinds are mixed, a cell among numbers is empty, or a value is of another type.
     """
 
     name: str
     values: tuple[Cell, ...]
     unit: str = ""
     description: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _cells(self.name, self.values))
 
     @property
     def kind(self) -> str:
@@ -49,24 +60,19 @@ class Table:
     Raises
     ------
     InputError
-        If lengths differ, a name repeats, or a column mixes text with numbers.
+        If lengths differ or a name repeats.
     """
 
     name: str
     columns: tuple[Column, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))
         names = [c.name for c in self.columns]
         if len(set(names)) != len(names):
             raise InputError(f"The table {self.name!r} has two columns of the same name.")
         if len({len(c.values) for c in self.columns}) > 1:
             raise InputError(f"The columns of the table {self.name!r} differ in length.")
-        for column in self.columns:
-            kinds = {type(v) for v in column.values if v is not None}
-            if str in kinds and len(kinds) > 1:
-                raise InputError(f"The column {column.name!r} mixes text with numbers.")
-            if None in column.values and column.kind != "str":
-                raise InputError(f"The column {column.name!r} has an empty cell among numbers; use NaN.")
 
     @property
     def rows(self) -> int:
@@ -82,5 +88,20 @@ class Table:
 
     @classmethod
     def from_rows(cls, name: str, names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
-        """Build a table from rows of equal length."""
+        """Build a table from rows; raises :class:`InputError` unless each has one cell per name."""
+        for number, row in enumerate(rows):
+            if len(row) != len(names):
+                raise InputError(f"Row {number} of the table {name!r} has {len(row)} cells, expected {len(names)}.")
         return cls(name, tuple(Column(n, tuple(row[i] for row in rows)) for i, n in enumerate(names)))
+
+
+def _cells(name: str, values: Iterable[Cell]) -> tuple[Cell, ...]:
+    cells = tuple(v.item() if isinstance(v, np.generic) else v for v in values)
+    kinds = {type(v) for v in cells if v is not None}
+    if not kinds <= {str, bool, int, float}:
+        raise InputError(f"The column {name!r} holds {sorted(k.__name__ for k in kinds)}; text and numbers are needed.")
+    if len(kinds) > 1 and kinds != {int, float}:
+        raise InputError(f"The column {name!r} mixes {' and '.join(sorted(k.__name__ for k in kinds))} values.")
+    if kinds and kinds != {str} and None in cells:
+        raise InputError(f"The column {name!r} has an empty cell among numbers; use NaN.")
+    return tuple(float(v) for v in cells if v is not None) if kinds == {int, float} else cells

@@ -52,9 +52,11 @@ class Volume:
         array = np.asarray(self.array)
         if array.ndim not in (3, 4):
             raise InputError(f"A volume needs 3 axes (K, J, I), or 4 with components last, given shape {array.shape}.")
+        if array.ndim == 4 and array.shape[3] == 0:
+            raise InputError("A volume needs at least one component per voxel, given none.")
         if array.shape[:3] != self.geometry.shape:
             raise InputError(f"The array's shape {array.shape} does not fit the grid's {self.geometry.shape}.")
-        if array.dtype.kind not in "iufb":
+        if array.dtype.kind not in "iufb" or array.dtype.itemsize > 8:
             raise UnsupportedInput(f"Voxels of type {array.dtype} cannot be used; integers or real numbers are needed.")
         array = array.view()
         array.setflags(write=False)
@@ -104,7 +106,9 @@ class Volume:
         """
         stop = [a + n for a, n in zip(start_kji, shape, strict=True)]
         if min(start_kji) < 0 or any(b > n for b, n in zip(stop, self.geometry.shape, strict=True)):
-            raise InputError(f"The box from {start_kji} of {shape} voxels reaches outside {self.geometry.shape} (K, J, I).")
+            raise InputError(
+                f"The box from {start_kji} of {shape} voxels reaches outside {self.geometry.shape} (K, J, I)."
+            )
         box = tuple(slice(a, b) for a, b in zip(start_kji, stop, strict=True))
         return self.replace(array=self.array[box], geometry=self.geometry.crop(start_kji, shape))
 
@@ -118,5 +122,5 @@ def digest_array(array: npt.NDArray[Any], geometry: Geometry) -> str:
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     digest = hashlib.sha256(f"{little.dtype.str}|{little.shape}|".encode("ascii"))
     digest.update(geometry.ijk_to_ras.astype("<f8").tobytes())
-    digest.update(memoryview(little.reshape(-1)).cast("B"))
+    digest.update(little.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
