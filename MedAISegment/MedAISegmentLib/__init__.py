@@ -1,0 +1,1 @@
+"""What the three MedAI panels share; prefixed because installation puts every module into one folder."""

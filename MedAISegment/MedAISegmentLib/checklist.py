@@ -1,0 +1,49 @@
+"""A list whose entries can be ticked; names that cannot be ticked are shown grey with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+
+
+class CheckList:
+    """Wraps a QListWidget.
+
+    Parameters
+    ----------
+    widget : qt.QListWidget
+    onChanged : callable
+        Called without arguments when the user ticks or unticks an entry.
+    """
+
+    def __init__(self, widget: Any, onChanged: Callable[[], Any]) -> None:
+        self._widget = widget
+        self._entries: list[tuple[str, str, str]] = []
+        widget.itemChanged.connect(onChanged)
+
+    def show(self, entries: list[tuple[str, str, str]], unticked: set[str]) -> None:
+        """Show (name, title, why it is unavailable) entries; names in ``unticked`` have no tick."""
+        self._widget.blockSignals(True)
+        if entries != self._entries:
+            self._widget.clear()
+            self._entries = list(entries)
+            for _name, title, reason in entries:
+                item = qt.QListWidgetItem(title)
+                item.setToolTip(reason)
+                item.setFlags(qt.Qt.NoItemFlags if reason else qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
+                self._widget.addItem(item)
+        for row, (name, _title, reason) in enumerate(self._entries):
+            state = qt.Qt.Unchecked if reason or name in unticked else qt.Qt.Checked
+            self._widget.item(row).setCheckState(state)
+        self._widget.blockSignals(False)
+
+    def ticked(self) -> list[str]:
+        """Return the names that have a tick, in their order."""
+        return [e[0] for row, e in enumerate(self._entries) if self._widget.item(row).checkState() == qt.Qt.Checked]
+
+    def unticked(self) -> list[str]:
+        """Return the names that could have a tick and have none."""
+        ticked = set(self.ticked())
+        return [name for name, _title, reason in self._entries if name not in ticked and not reason]
