@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -101,6 +103,8 @@ class LabelMap:
         Labels that occur in the array and have no segment get one called ``Label N``.  A segment may be empty.
     flags : tuple of QCFlag
         What was noticed while the labels were made.
+    meta : mapping
+        How the labels were made, JSON-ready: model, device, regions, confidence.
 
     Raises
     ------
@@ -112,6 +116,7 @@ class LabelMap:
     geometry: Geometry
     segments: tuple[Segment, ...] = ()
     flags: tuple[QCFlag, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         array = np.asarray(self.array)
@@ -133,6 +138,7 @@ class LabelMap:
         object.__setattr__(self, "array", array)
         object.__setattr__(self, "segments", segments)
         object.__setattr__(self, "flags", tuple(self.flags))
+        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
 
     def segment(self, name: str) -> Segment:
         """Return the segment called ``name``; raises :class:`InputError` if there is none."""

@@ -61,7 +61,7 @@ class Registry(Generic[M]):
         Class that members derive from; only classes with a ``name``, defined in the discovered file, count.
     """
 
-    def __init__(self, kind: str, package: str, base: type[M]) -> None:
+    def __init__(self, kind: str, package: str, base: Any) -> None:
         self.kind = kind
         self.package = package
         self.base: Any = base

@@ -1,0 +1,121 @@
+"""Flags that a segmentation by a model deserves: outside its domain, clipped, absent, implausible, unsure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from medai.core.qc import QCFlag, Severity
+from medai.core.volume import Volume
+
+from ..manifest import Manifest
+from .prepare import FloatImage
+from .regions import Box
+
+LOW_PROBABILITY = 0.75
+"""Mean soft-max probability inside a segment below which it is flagged; uncalibrated."""
+
+
+def image_flags(volume: Volume, manifest: Manifest) -> list[QCFlag]:
+    """Compare an image with what the model was made for.
+
+    Returns
+    -------
+    list of QCFlag
+        ``MODALITY_MISMATCH``, ``GEOM_SPACING_OUT_OF_MODEL_RANGE``.
+    """
+    flags = []
+    d = manifest.description
+    if d.modality and volume.modality and volume.modality != d.modality:
+        flags.append(
+            QCFlag(
+                "MODALITY_MISMATCH",
+                Severity.ERROR,
+                f"The model is made for {d.modality}, the image is {volume.modality}.",
+                volume.modality,
+                d.modality,
+            )
+        )
+    low, high = d.spacing_range_mm
+    for value in (min(volume.geometry.spacing), max(volume.geometry.spacing)):
+        if not low <= value <= high:
+            flags.append(
+                QCFlag(
+                    "GEOM_SPACING_OUT_OF_MODEL_RANGE",
+                    Severity.WARNING,
+                    f"Voxels of {value:.3g} mm lie outside the {low:g} to {high:g} mm for which the model was tried.",
+                    value,
+                    low if value < low else high,
+                )
+            )
+    return flags
+
+
+def segment_flags(facts: dict[str, Any], box: Box, scores: FloatImage, manifest: Manifest) -> list[QCFlag]:
+    """Judge what was found in one region.
+
+    Parameters
+    ----------
+    facts : dict
+        Per label ``volume_ml``, ``mean_probability`` and ``model_label``, as the segmenter writes them.
+    scores : array, shape (classes, K, J, I)
+        Class probabilities on the box.
+    """
+    flags = []
+    found = np.argmax(scores, axis=0)
+    for index, (name, fact) in enumerate(facts["labels"].items(), start=1):
+        volume = fact["volume_ml"]
+        if volume == 0:
+            flags.append(
+                QCFlag(
+                    "FOV_ORGAN_ABSENT", Severity.ERROR, f"{name}: nothing was found in the region.", 0.0, affects=name
+                )
+            )
+            continue
+        limits = manifest.description.volume_range_ml.get(fact["model_label"])
+        if limits and not limits[0] <= volume <= limits[1]:
+            flags.append(
+                QCFlag(
+                    "VOL_IMPLAUSIBLE",
+                    Severity.WARNING,
+                    f"{name}: {volume:.2f} mL lies outside the plausible {limits[0]:g} to {limits[1]:g} mL.",
+                    volume,
+                    limits[0] if volume < limits[0] else limits[1],
+                    name,
+                )
+            )
+        if fact["mean_probability"] is not None and fact["mean_probability"] < LOW_PROBABILITY:
+            flags.append(
+                QCFlag(
+                    "LOW_CONFIDENCE",
+                    Severity.WARNING,
+                    f"{name}: the mean probability is {fact['mean_probability']:.2f} (uncalibrated).",
+                    fact["mean_probability"],
+                    LOW_PROBABILITY,
+                    name,
+                )
+            )
+        if _touches_border(found == index, box):
+            flags.append(
+                QCFlag(
+                    "FOV_CLIPPED",
+                    Severity.WARNING,
+                    f"{name} touches the border of its region or of the image.",
+                    affects=name,
+                )
+            )
+    return flags
+
+
+def _touches_border(mask: Any, box: Box) -> bool:
+    edge = np.zeros(mask.shape, dtype=bool)
+    for axis in range(3):
+        for end in (0, -1):
+            view = np.moveaxis(edge, axis, 0)
+            view[end] = True
+    outside = ~box.inside
+    if outside.any():
+        from scipy.ndimage import binary_dilation
+
+        edge |= binary_dilation(outside)
+    return bool((mask & edge).any())

@@ -1,0 +1,1 @@
+"""Training a segmentation network on pairs of images and label maps."""

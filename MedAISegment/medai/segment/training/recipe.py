@@ -1,0 +1,63 @@
+"""A recipe: everything that decides a training, as frozen settings that are stored with the model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from medai.core.settings import Settings
+from pydantic import Field, model_validator
+
+from ..inference.prepare import PrepareSettings
+from ..manifest import Description, LabelEntry, RegionHint
+
+
+class OptimiserSettings(Settings):
+    """How the weights are moved."""
+
+    epochs: int = Field(100, ge=1, le=100_000, description="Passes over the training cases.")
+    batch: int = Field(2, ge=1, le=256, description="Patches per step.")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak rate of AdamW; warm-up, then cosine to zero.")
+    weight_decay: float = Field(1e-4, ge=0, le=1)
+    warmup_steps: int = Field(200, ge=0)
+    ema: float = Field(0.995, ge=0, lt=1, description="Decay of the averaged weights that are kept; 0 for none.")
+    gradient_clip: float = Field(12.0, gt=0)
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Type of the forward pass.")
+    threads: int = Field(2, ge=1, le=256, description="CPU threads; another number changes sums in the last digits.")
+
+
+class AugmentSettings(Settings):
+    """Random changes of each patch; probabilities are per patch."""
+
+    affine: float = Field(0.7, ge=0, le=1, description="Probability of rotation, scaling and shift.")
+    rotate_deg: float = Field(15, ge=0, le=180)
+    scale: float = Field(0.15, ge=0, lt=1, description="Largest relative change of size.")
+    translate: float = Field(4, ge=0, description="Largest shift in voxels.")
+    noise: float = Field(0.2, ge=0, le=1)
+    smooth: float = Field(0.2, ge=0, le=1)
+    coarse: float = Field(0.2, ge=0, le=1, description="Probability of simulated low resolution.")
+    bias: float = Field(0.2, ge=0, le=1, description="Probability of a smooth multiplicative field.")
+    contrast: float = Field(0.3, ge=0, le=1, description="Probability of a gamma change.")
+    brightness: float = Field(0.3, ge=0, le=1)
+
+
+class Recipe(Settings):
+    """A training, complete: same recipe, same data, same machine, same weights."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Folder name of the model.")
+    description: Description
+    labels: tuple[LabelEntry, ...] = Field(min_length=1)
+    prepare: PrepareSettings = PrepareSettings()
+    region: RegionHint | None = None
+    patch: tuple[int, int, int] = Field((64, 64, 64), description="Voxels along K, J, I.")
+    filters: tuple[int, ...] = Field((24, 48, 96, 128), min_length=2, max_length=7)
+    optimiser: OptimiserSettings = OptimiserSettings()
+    augment: AugmentSettings = AugmentSettings()
+    held_back: int = Field(0, ge=0, description="Cases that training never sees, chosen by the seed.")
+    seed: int = Field(20261122, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _patch_fits_network(self) -> Recipe:
+        step = 2 ** (len(self.filters) - 1)
+        if any(n % step for n in self.patch):
+            raise ValueError(f"each patch size must be a multiple of {step}, given {self.patch}")
+        return self
