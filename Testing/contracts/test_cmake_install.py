@@ -75,6 +75,12 @@ def test_every_module_registers_its_tests(build: Path) -> None:
         assert f"py_nomainwindow_qSlicer{module}ModuleGenericTest" in listed
 
 
+def test_every_slicer_test_is_registered(build: Path, repo: Path) -> None:
+    listed = subprocess.run(["ctest", "-N"], cwd=build, capture_output=True, text=True, check=True).stdout
+    for script in (repo / "Testing" / "Python").glob("*.py"):
+        assert f"py_{script.stem}\n" in listed
+
+
 def test_configures_without_tests(repo: Path, tmp_path: Path) -> None:
     done = configure(repo, tmp_path / "build", "-DBUILD_TESTING=OFF")
     assert done.returncode == 0, done.stderr
