@@ -1,1 +1,1 @@
-"""medai.cli."""
+"""The command line: ``medai``."""

@@ -1,1 +1,1 @@
-"""medai.cohort."""
+"""Protocols and running them on cases."""

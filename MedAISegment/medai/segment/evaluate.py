@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from medai.core.errors import InputError
+from medai.core.errors import InputError, MedAIError
 from medai.core.io import read_labelmap
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn, no_progress
@@ -108,41 +108,61 @@ def hausdorff95(a: Mask, b: Mask, spacing_kji: tuple[float, float, float]) -> fl
     return max(directed)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of all cases, and the cases that could not be compared.
+
+    Parameters
+    ----------
+    scores : list of Score
+        In the order of case and label.
+    failures : dict of str to str
+        Case -> reason.
+    """
+
+    scores: list[Score]
+    failures: dict[str, str]
+
+
 def evaluate_files(
     predicted: str | Path,
     reference: str | Path,
     *,
     progress: ProgressFn = no_progress,
     cancel: CancelToken | None = None,
-) -> list[Score]:
+) -> Evaluation:
     """Compare two files, or two folders of same-named files.
+
+    A case of a folder that cannot be read or compared is listed under ``failures``; the others go on.
 
     Raises
     ------
     InputError
         If a file or folder is missing, or a name occurs in one folder only (all such names are listed).
+    GeometryError
+        If two files are given and their grids differ.
     """
     token = cancel or CancelToken()
     pred, ref = Path(predicted), Path(reference)
     if pred.is_dir() != ref.is_dir():
         raise InputError("Give two files, or two folders; not one of each.")
     if not ref.is_dir():
-        return compare(read_labelmap(pred), read_labelmap(ref), case=_case(ref))
+        return Evaluation(compare(read_labelmap(pred), read_labelmap(ref), case=_case(ref)), {})
     files = [{_case(p): p for p in sorted(folder.iterdir()) if p.is_file() and _case(p)} for folder in (pred, ref)]
     alone = sorted(set(files[0]) ^ set(files[1]))
     if alone or not files[0]:
-        what = (
-            f"{len(alone)} names occur in one folder only: {', '.join(alone[:5])}"
-            if alone
-            else "both folders are empty"
-        )
+        what = f"{len(alone)} names occur in one folder only: {', '.join(alone[:5])}" if alone else "both are empty"
         raise InputError(f"The folders cannot be compared: {what}.", hint="Give matching files the same name.")
     scores: list[Score] = []
+    failures: dict[str, str] = {}
     for index, case in enumerate(sorted(files[0])):
         token.check()
-        scores += compare(read_labelmap(files[0][case]), read_labelmap(files[1][case]), case=case)
+        try:
+            scores += compare(read_labelmap(files[0][case]), read_labelmap(files[1][case]), case=case)
+        except MedAIError as error:
+            failures[case] = str(error)
         progress((index + 1) / len(files[0]), case)
-    return scores
+    return Evaluation(scores, failures)
 
 
 def summarise(scores: Sequence[Score]) -> dict[int, dict[str, Any]]:

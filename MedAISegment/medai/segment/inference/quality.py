@@ -68,7 +68,7 @@ def segment_flags(facts: dict[str, Any], box: Box, scores: FloatImage, manifest:
         if volume == 0:
             flags.append(
                 QCFlag(
-                    "FOV_ORGAN_ABSENT", Severity.ERROR, f"{name}: nothing was found in the region.", 0.0, affects=name
+                    "FOV_ORGAN_ABSENT", Severity.WARNING, f"{name}: nothing was found in the region.", 0.0, affects=name
                 )
             )
             continue

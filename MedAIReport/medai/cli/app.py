@@ -1,0 +1,31 @@
+"""The ``medai`` command."""
+
+from __future__ import annotations
+
+import typer
+
+from .evaluate import evaluate_command
+from .info import info_command
+from .run import demo_command, run_command
+from .segment import segment_command
+from .shell import RESEARCH_USE
+from .train import train_command
+
+app = typer.Typer(
+    name="medai",
+    help=f"From a medical image to a report. {RESEARCH_USE} Exit codes: 0 done, 2 could not start, 3 some cases failed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo_command)
+app.command("run")(run_command)
+app.command("segment")(segment_command)
+app.command("train")(train_command)
+app.command("evaluate")(evaluate_command)
+app.command("info")(info_command)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

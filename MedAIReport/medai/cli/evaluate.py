@@ -1,0 +1,64 @@
+"""``medai evaluate``: how well label maps agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .run import JsonFlag
+from .shell import SOME_FAILED, bar, emit, guarded, say
+
+
+def evaluate_command(
+    predicted: Annotated[Path, typer.Argument(help="Label map, or folder of label maps.")],
+    reference: Annotated[Path, typer.Argument(help="Label map, or folder of label maps of the same names.")],
+    json: JsonFlag = False,
+) -> None:
+    """Print Dice, 95 % Hausdorff distance and volume error per label."""
+
+    def work(token: Any) -> Any:
+        from medai.segment.evaluate import evaluate_files
+
+        with bar(json) as progress:
+            return evaluate_files(predicted, reference, progress=progress, cancel=token)
+
+    result = guarded(work, as_json=json)
+    from medai.segment.evaluate import summarise
+
+    summary = summarise(result.scores)
+    if json:
+        emit({
+            "scores": [score.to_dict() for score in result.scores],
+            "summary": {str(label): row for label, row in summary.items()},
+            "failed": result.failures,
+        })  # fmt: skip
+    else:
+        _show(result.scores, summary)
+        for case, reason in result.failures.items():
+            say(f"  failed: {case}: {reason}")
+    if result.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _show(scores: list[Any], summary: dict[int, dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("case", "label", "Dice", "HD95 mm", "reference mL", "predicted mL", "volume error %", "note")
+    for s in scores:
+        table.add_row(
+            s.case, str(s.label), _text(s.dice, 3), _text(s.hd95_mm, 2), _text(s.reference_ml, 3),
+            _text(s.predicted_ml, 3), _text(s.volume_error_percent, 1), s.reason,
+        )  # fmt: skip
+    for label, row in summary.items() if len({s.case for s in scores}) > 1 else ():
+        table.add_row(
+            f"mean of {row['cases']}", str(label), *(_text(row[k]["mean"], d) for k, d in (("dice", 3), ("hd95_mm", 2))),
+            "", "", _text(row["volume_error_percent"]["mean"], 1), "", style="bold",
+        )  # fmt: skip
+    Console().print(table)
+
+
+def _text(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,95 @@
+"""What every command shares: progress bars, Ctrl-C, errors in one sentence, exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from medai.core.errors import Cancelled, MedAIError
+from medai.core.progress import CancelToken, ProgressFn
+
+RESEARCH_USE = "Research use only - not for diagnosis."
+OK, COULD_NOT_START, SOME_FAILED = 0, 2, 3
+
+
+@contextmanager
+def bar(quiet: bool) -> Iterator[ProgressFn]:
+    """Show a progress bar on standard error, unless ``quiet`` or standard error is not a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda fraction, message="": None
+        return
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task("starting", total=1.0)
+
+        def progress(fraction: float, message: str = "") -> None:
+            shown.update(task, completed=fraction, description=message or None)
+
+        yield progress
+
+
+def guarded(work: Callable[[CancelToken], Any], *, as_json: bool) -> Any:
+    """Run a command's work; turn every error into one sentence and exit code 2.
+
+    Ctrl-C asks the work to stop; a second one ends the program at once.  With ``as_json`` the error is written to
+    standard output as ``{"error": {...}}``.
+    """
+    token = CancelToken()
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(signum: int, frame: Any) -> None:
+        token.cancel()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        return work(token)
+    except Cancelled:
+        _fail({"type": "Cancelled", "code": "CANCELLED", "message": "Stopped.", "hint": ""}, as_json)
+    except MedAIError as error:
+        _fail(error.to_dict(), as_json)
+    except MemoryError:
+        _fail(
+            {
+                "type": "OutOfMemory",
+                "code": "OUT_OF_MEMORY",
+                "message": "This machine has too little memory.",
+                "hint": "",
+            },
+            as_json,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def emit(value: Any) -> None:
+    """Write JSON for programs to standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def say(text: str = "") -> None:
+    """Write a line for people to standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def _fail(error: dict[str, str], as_json: bool) -> None:
+    import typer
+
+    if as_json:
+        emit({"error": error})
+    else:
+        sys.stderr.write(f"medai: {error['message']}" + (f" {error['hint']}" if error["hint"] else "") + "\n")
+    raise typer.Exit(COULD_NOT_START)

@@ -1,0 +1,54 @@
+"""A protocol: what is asked of an image, as one JSON file that the report shows and that can be run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from medai.core.errors import SettingsError
+from medai.core.settings import Settings, load_json_file
+from medai.features.settings import ExtractSettings
+from medai.segment.pipeline import PipelineStep, parse_pipeline
+from pydantic import Field
+
+FOLDER = Path(__file__).parent / "protocols"
+
+
+class Protocol(Settings):
+    """A segmentation pipeline and what is measured in its segments."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    title: str = Field(min_length=1, max_length=200)
+    question: str = Field("", max_length=500, description="What the user wants to know, in one sentence.")
+    pipeline: tuple[PipelineStep, ...] = Field(min_length=1, max_length=100)
+    features: dict[str, Any] = Field(default_factory=dict, description="Settings of the feature extraction.")
+
+
+def shipped_protocols() -> list[str]:
+    """Return the ids of the protocols that come with MedAI, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def load_protocol(name: str) -> Protocol:
+    """Return a shipped protocol by its id, or one from a JSON file; every step's settings are checked.
+
+    Raises
+    ------
+    SettingsError
+        If there is none, or a value does not fit; the message names the key's path.
+    DependencyError
+        If a step's package is missing.
+    """
+    if name in shipped_protocols():
+        path = FOLDER / f"{name}.json"
+    elif Path(name).suffix.lower() == ".json":
+        path = Path(name)
+    else:
+        raise SettingsError(
+            f"There is no protocol called {name!r}.",
+            hint=f"Known: {', '.join(shipped_protocols())}; or give a .json file.",
+        )
+    protocol = Protocol.parse(load_json_file(path), where=path.name)
+    steps = parse_pipeline([s.to_dict() for s in protocol.pipeline], where=f"{path.name}.pipeline").steps
+    features = ExtractSettings.parse(protocol.features, where=f"{path.name}.features")
+    return protocol.model_copy(update={"pipeline": steps, "features": features.to_dict()})
