@@ -1,8 +1,8 @@
 """Every feature against the reference values of the Image Biomarker Standardisation Initiative, on its phantoms.
 
-The digital phantom needs no processing.  The CT phantom is measured as configurations A (as it is) and B to E (resampled
-here with medai.core.resample; the mask linearly, kept from one half on).  Entropy and uniformity are compared where IBSI
-bins by a fixed width: B, D and E use a fixed number of bins.
+The digital phantom needs no processing.  The CT phantom is measured as configurations A (as it is) and B to E
+(resampled here with medai.core.resample; the mask linearly, kept from one half on).  Entropy and uniformity are
+compared where IBSI bins by a fixed width: B, D and E use a fixed number of bins.
 """
 
 from __future__ import annotations

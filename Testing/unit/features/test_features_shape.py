@@ -17,6 +17,9 @@ from medai.features import FAMILIES, FeatureTable, extract
 
 ONLY = {"families": {"shape": {}}}
 SEGMENT = "Label 1"
+tiny = hnp.arrays(
+    np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=4), elements=st.booleans()
+).filter(np.any)
 
 
 def values(table: FeatureTable) -> dict[str, float]:
@@ -183,12 +186,7 @@ def test_a_single_slice_is_flat(measure: Callable) -> None:
     assert table.value(SEGMENT, "elongation") > 0.8
 
 
-@given(
-    hnp.arrays(
-        np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=4), elements=st.booleans()
-    ).filter(np.any),
-    st.tuples(*[st.floats(0.1, 5.0)] * 3),
-)
+@given(tiny, st.tuples(*[st.floats(0.1, 5.0)] * 3))
 @settings(max_examples=80, deadline=None)
 def test_tiny_masks_keep_the_laws(measure: Callable, mask: np.ndarray, spacing: tuple[float, float, float]) -> None:
     found = values(measure(mask, settings=ONLY, spacing=spacing))

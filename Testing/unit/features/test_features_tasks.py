@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from medai.core.errors import InputError
+from medai.core.errors import InputError, SettingsError
 from medai.core.geometry import Geometry
+from medai.core.jobs import InlineRunner
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, no_progress
 from medai.core.table import Table
@@ -35,3 +36,17 @@ def test_refuses_missing_and_wrong_inputs(inputs: dict[str, object], name: str) 
     for value in (None, "image.nii"):
         with pytest.raises(InputError, match="'volume'"):
             task({**inputs, name: value}, {}, progress=no_progress, cancel=CancelToken())
+
+
+def test_runs_by_its_name_in_the_inline_runner(inputs: dict[str, object]) -> None:
+    job = InlineRunner().submit("medai.features.tasks:extract", inputs, {"families": {"shape": {}}})
+    expected = extract(inputs["volume"], inputs["labels"], {"families": {"shape": {}}})
+    assert FeatureTable.from_dict(job.result(timeout=30)["features"]) == expected
+    fractions = [event.fraction for event in job.events() if event.kind == "progress"]
+    assert fractions[-1] == 1.0
+
+
+def test_an_error_of_the_task_is_the_error_of_the_job(inputs: dict[str, object]) -> None:
+    job = InlineRunner().submit("medai.features.tasks:extract", inputs, {"families": {"texture": {}}})
+    with pytest.raises(SettingsError, match="texture"):
+        job.result(timeout=30)
