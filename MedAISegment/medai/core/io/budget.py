@@ -15,17 +15,32 @@ MEMORY_SHARE = 0.5
 
 
 def memory_budget() -> int:
-    """Bytes that one image may take: half of the machine's memory, or 8 GiB where that is not known."""
+    """Bytes that one image may take: half of the memory of the machine or of its container (8 GiB if not known)."""
+    return int(min(_machine_memory(), _container_memory()) * MEMORY_SHARE)
+
+
+def _machine_memory() -> float:
     try:
-        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         pass
     try:
         import psutil
 
-        return int(psutil.virtual_memory().total * MEMORY_SHARE)
+        return float(psutil.virtual_memory().total)
     except ImportError:
-        return 8 << 30
+        return float(16 << 30)
+
+
+def _container_memory() -> float:
+    """Memory limit of control groups version 2 and 1; infinity where there is none."""
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(name, encoding="ascii") as stream:
+                return float(int(stream.read()))
+        except (OSError, ValueError):
+            continue
+    return math.inf
 
 
 def check_sizes(sizes: Sequence[int], itemsize: int, name: str) -> int:

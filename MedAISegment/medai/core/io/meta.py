@@ -11,8 +11,9 @@ from medai.core.errors import InputError, TruncatedFile, UnsupportedInput
 from medai.core.geometry import FloatArray
 from medai.core.qc import QCFlag
 
+from .gate import orientation_unknown
 from .headertext import data_file, numbers, whole_numbers
-from .raw import RawImage, orientation_unknown
+from .raw import RawImage
 from .source import Payload, open_file
 
 MAX_HEADER = 1 << 20
@@ -113,7 +114,7 @@ def _refuse_intensity_function(fields: dict[str, str], name: str) -> None:
     ]
     if (slope, offset) != (1.0, 0.0):
         raise UnsupportedInput(
-            f"{name!r} states an intensity function (slope {slope:g}, offset {offset:g}) that readers treat differently.",
+            f"{name!r} states an intensity function (slope {slope:g}, offset {offset:g}); readers disagree on it.",
             hint="Save the image with its real values.",
         )
 

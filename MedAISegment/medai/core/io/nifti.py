@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from medai.core.errors import InputError, TruncatedFile, UnsupportedInput
-from medai.core.geometry import FloatArray
+from medai.core.geometry import SHEAR_TOLERANCE, FloatArray
 from medai.core.qc import QCFlag
 
-from .raw import RawImage, orientation_unknown
+from .gate import orientation_unknown
+from .raw import RawImage
 from .source import Payload, peek
 
 TYPES: dict[int, str] = {
@@ -119,8 +120,7 @@ def _interpret(path: Path, f: dict[str, Any]) -> RawImage:
         raise InputError(f"{name!r} says its voxels begin at byte {offset:g}.", hint="The header is damaged.")
     matrix, flags = _affine(f, dict(zip(axes, sizes, strict=True)), name)
     slope, inter = f["slope"], f["inter"]
-    # The standard: slope 0 means "not scaled"; nibabel writes NaN for both with the same meaning.
-    if slope == 0 or (math.isnan(slope) and (math.isnan(inter) or inter == 0)):
+    if slope == 0:  # the standard: "not scaled"
         slope, inter = 1.0, 0.0
     if components:
         slope, inter = 1.0, 0.0  # the standard forbids scaling RGB
@@ -188,14 +188,15 @@ def _axes(f: dict[str, Any], components: int, name: str) -> tuple[str, tuple[int
 
 
 def _affine(f: dict[str, Any], size: dict[str, int], name: str) -> tuple[FloatArray, tuple[QCFlag, ...]]:
-    """Choose the affine: sform (method 3) if its code is positive, else qform (method 2), else the spacing (method 1)."""
+    """Choose the affine: sform (method 3) if its code is positive, else qform (method 2), else spacing (method 1)."""
     scale = _UNIT_MM.get(f["units"] & 7)
     if scale is None:
         raise InputError(f"{name!r} measures space in the unknown unit {f['units'] & 7}.", hint="Repair the header.")
     used = [f["pixdim"][1 + n] if f["dim"][0] > n else 1.0 for n in range(3)]
     if not all(math.isfinite(s) and s > 0 for s in used):
         raise InputError(
-            f"The voxel spacing of {name!r} is {tuple(float(f'{s:.6g}') for s in used)}; each must be positive and finite.",
+            f"The voxel spacing of {name!r} is {tuple(float(f'{s:.6g}') for s in used)} mm; "
+            "each must be positive and finite.",
             hint="Repair the pixdim field of the header.",
             code="SPACING",
         )
@@ -203,11 +204,11 @@ def _affine(f: dict[str, Any], size: dict[str, int], name: str) -> tuple[FloatAr
     quatern = quaternion_affine(f["quatern"], used, f["pixdim"][0], name) if f["qform_code"] > 0 else None
     if f["sform_code"] > 0:
         matrix = np.vstack([np.asarray(f["srow"], dtype=np.float64).reshape(3, 4), [0, 0, 0, 1]])
-        # qform holds rotations only, so a sheared sform is not a contradiction
-        if quatern is not None and f["sform_code"] == f["qform_code"]:
+        far = 0.0
+        if quatern is not None and f["sform_code"] == f["qform_code"] and not _sheared(matrix):
             far = _farthest(matrix, quatern, size) * scale
-            if far > DISAGREE_MM:
-                flags = (orientation_unknown(f"sform and qform differ by {far:.3g} mm; sform is used"),)
+        if far > DISAGREE_MM:
+            flags = (orientation_unknown(f"sform and qform differ by {far:.3g} mm; sform is used"),)
     elif quatern is not None:
         matrix = quatern
     else:
@@ -257,6 +258,14 @@ def quaternion_affine(values: Any, spacing: Any, qfac: float, name: str) -> Floa
     matrix[:3, :3] = rotation * np.array([spacing[0], spacing[1], spacing[2] * (-1.0 if qfac < 0 else 1.0)])
     matrix[:3, 3] = offset
     return matrix
+
+
+def _sheared(matrix: FloatArray) -> bool:
+    """Return whether a qform, which holds rotations only, cannot say the same as this sform."""
+    columns = matrix[:3, :3]
+    gram = columns.T @ columns
+    lengths = np.sqrt(np.diag(gram))
+    return bool((np.abs(gram - np.diag(np.diag(gram))) > SHEAR_TOLERANCE * np.outer(lengths, lengths)).any())
 
 
 def _farthest(one: FloatArray, other: FloatArray, size: dict[str, int]) -> float:

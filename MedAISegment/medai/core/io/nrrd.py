@@ -14,8 +14,9 @@ from medai.core.errors import InputError, TruncatedFile, UnsupportedInput
 from medai.core.geometry import FloatArray
 from medai.core.qc import QCFlag
 
+from .gate import orientation_unknown
 from .headertext import data_file, numbers, whole_numbers
-from .raw import RawImage, orientation_unknown
+from .raw import RawImage
 from .source import Payload, open_file
 
 MAX_HEADER = 1 << 20
@@ -102,7 +103,7 @@ def _read_header(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
             continue
         if ":=" in line and not re.match(r"[a-z ]+: ", line):
             key, _, value = line.partition(":=")
-            pairs[key.strip()] = value.strip().replace("\\n", "\n").replace("\\\\", "\\")
+            pairs[key.strip()] = _unescaped(value.strip())
             continue
         key, colon, value = line.partition(":")
         if not colon:
@@ -115,6 +116,10 @@ def _read_header(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
             raise InputError(f"The header of {name!r} states {key!r} twice.", hint="The header is damaged.")
         fields[key] = value.strip()
     return fields, pairs, stop.end() if stop else len(head)
+
+
+def _unescaped(value: str) -> str:
+    return re.sub(r"\\(n|\\)", lambda found: "\n" if found[1] == "n" else "\\", value)
 
 
 def _need(fields: dict[str, str], key: str, name: str) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from medai.core.errors import AmbiguousInput, InputError
+from medai.core.errors import AmbiguousInput, GeometryError, InputError
 from medai.core.geometry import FloatArray, Geometry
-from medai.core.qc import QCFlag, Severity
+from medai.core.qc import QCFlag
 from medai.core.volume import Volume
 
 from .budget import check_sizes
@@ -30,7 +30,7 @@ class RawImage:
     dtype : numpy.dtype
         Stored type with its byte order.
     axes : str
-        One letter an axis, slowest first, as stored: ``k``, ``j``, ``i`` in space, ``t`` for frames, ``c`` for components.
+        One letter an axis, slowest first, as stored: ``k``, ``j``, ``i`` in space, ``t`` frames, ``c`` components.
     sizes : tuple of int
         Size of each axis in the order of ``axes``.
     ijk_to_ras : array, shape (4, 4)
@@ -79,8 +79,15 @@ class RawImage:
         return self.sizes[self.axes.index(axis)] if axis in self.axes else 1
 
     def geometry(self) -> Geometry:
-        """The grid; raises :class:`GeometryError` if it is impossible."""
-        return Geometry((self.size("k"), self.size("j"), self.size("i")), self.ijk_to_ras)
+        """Return the grid; raises :class:`GeometryError` if it is impossible."""
+        try:
+            return Geometry((self.size("k"), self.size("j"), self.size("i")), self.ijk_to_ras)
+        except GeometryError as error:
+            raise GeometryError(f"{self.name!r}: {error.message}", hint=error.hint, code=error.code) from None
+
+    def with_layers(self) -> RawImage:
+        """Return the header with its frames seen as components: the layers of a segmentation."""
+        return replace(self, axes=self.axes.replace("t", "c")) if "c" not in self.axes else self
 
     def read(self, frame: int | None = None) -> Volume:
         """Return the voxels as a Volume.
@@ -101,7 +108,8 @@ class RawImage:
         frames = image.size("t")
         if frames > 1 and frame is None:
             raise AmbiguousInput(
-                f"{self.name!r} holds {frames} frames (4D), one is needed.", hint=f"Choose frame=0 to {frames - 1}."
+                f"{self.name!r} holds {frames} frames (4D), one is needed.",
+                hint=f"Choose a frame from 0 to {frames - 1} (frame=...).",
             )
         chosen = 0 if frame is None else int(frame)
         if not 0 <= chosen < frames:
@@ -137,36 +145,3 @@ class RawImage:
         if array.ndim == 4 and array.shape[3] == 1:
             array = array[..., 0]
         return apply_scaling(np.ascontiguousarray(array), self.slope, self.intercept)
-
-
-def shear_flag(geometry: Geometry) -> tuple[QCFlag, ...]:
-    """Return a flag if the axes are not at right angles."""
-    if not geometry.is_sheared:
-        return ()
-    angle = math.degrees(math.asin(min(geometry.max_shear, 1.0)))
-    return (
-        QCFlag(
-            "GEOM_SHEAR_TILT",
-            Severity.WARNING,
-            f"The image axes are {angle:.2f} degrees away from right angles; the true affine is kept.",
-            measured=round(angle, 4),
-            limit=0.06,
-        ),
-    )
-
-
-def orientation_unknown(reason: str) -> QCFlag:
-    """Return the flag that says why left and right cannot be trusted."""
-    return QCFlag("ORIENT_UNKNOWN", Severity.WARNING, f"The patient orientation is not known: {reason}.")
-
-
-def value_flags(array: npt.NDArray[Any]) -> tuple[QCFlag, ...]:
-    """Return a flag if voxels are NaN or infinite."""
-    if array.dtype.kind != "f":
-        return ()
-    bad = sum(int(part.size - np.count_nonzero(np.isfinite(part))) for part in array)
-    if not bad:
-        return ()
-    return (
-        QCFlag("INT_NAN", Severity.WARNING, f"{bad} voxel values are NaN or infinite.", measured=float(bad), limit=0.0),
-    )

@@ -49,7 +49,8 @@ def apply_scaling(stored: npt.NDArray[np.generic], slope: float, intercept: floa
                 whole += kind(int(intercept))  # type: ignore[misc]
                 return whole
     wide = stored.dtype.itemsize > 2 and stored.dtype != np.float32
-    scaled = stored.astype(np.float64)
-    scaled *= slope
-    scaled += intercept
-    return scaled if wide else scaled.astype(np.float32)
+    scaled = np.empty(stored.shape, dtype=np.float64 if wide else np.float32)
+    for target, source in zip(scaled, stored, strict=True):
+        # in double precision and slice by slice: exact rounding without a second copy of the image
+        target[...] = source.astype(np.float64) * slope + intercept
+    return scaled

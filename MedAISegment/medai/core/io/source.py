@@ -129,14 +129,14 @@ class Payload:
         self.check()
         count = self.nbytes - first if count is None else count
         buffer = np.empty(count, dtype=np.uint8)
-        view = memoryview(buffer)
+        view = buffer.data
         with open_file(self.path) as stream:
             stream.seek(self.start)
             if self.encoding == "raw":
                 stream.seek(self.skip + first, os.SEEK_CUR)
                 done = 0
                 while done < count:
-                    got = stream.readinto(view[done:])
+                    got = stream.readinto(view[done:])  # type: ignore[attr-defined]
                     if not got:
                         raise self._short(first + done)
                     done += got

@@ -69,7 +69,7 @@ def write_image(array: npt.NDArray[Any], geometry: Geometry, path: Path, pairs: 
 
 
 def _bytes(array: npt.NDArray[Any]) -> memoryview:
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _deflated(wbits: int, *parts: bytes | memoryview) -> Iterator[bytes]:
@@ -153,6 +153,10 @@ def _numbers(values: Any) -> str:
 
 
 def _meta_header(array: npt.NDArray[Any], geometry: Geometry, packed: int) -> bytes:
+    if geometry.is_sheared:
+        raise UnsupportedInput(
+            "MetaImage readers make sheared axes rectangular.", hint="Write NRRD or NIfTI, or resample."
+        )
     lps = geometry.ijk_to_lps
     lines = ["ObjectType = Image", "NDims = 3", "BinaryData = True", "BinaryDataByteOrderMSB = False"]
     lines += ["CompressedData = True", f"CompressedDataSize = {packed}"]
@@ -192,5 +196,10 @@ def _nrrd_header(array: npt.NDArray[Any], geometry: Geometry, pairs: dict[str, s
     ]
     lines += ["endian: little", "encoding: gzip"]
     lines += ["space origin: (" + ",".join(repr(float(v)) for v in lps[:3, 3]) + ")"]
-    lines += [f"{key}:={value}" for key, value in pairs.items()]
+    lines += [f"{key}:={_escaped(value)}" for key, value in pairs.items()]
     return ("\n".join(lines) + "\n\n").encode("utf-8")
+
+
+def _escaped(value: str) -> str:
+    """Return a value on one line, as the NRRD format asks: backslash and line feed escaped."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", " ")

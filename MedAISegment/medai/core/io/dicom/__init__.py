@@ -1,0 +1,1 @@
+"""DICOM images: find series, read their headers, place their slices, decode their pixels."""

@@ -1,0 +1,200 @@
+"""The header of one DICOM image file, read without its pixels and without patient data."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medai.core.errors import DependencyError, InputError, TruncatedFile, UnsupportedInput
+from medai.core.io.source import open_file
+
+from .facts import FACT_KEYWORDS
+from .values import decimals, text, value_of, whole
+
+MAX_FRAMES = 1 << 20
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+SPLIT_KEYWORDS = (
+    "EchoTime", "EchoNumbers", "TemporalPositionIdentifier", "DiffusionBValue", "TriggerTime", "AcquisitionNumber",
+    "ImageType", "ComplexImageComponent", "ConvolutionKernel", "ContentTime", "AcquisitionTime",
+)  # fmt: skip
+"""Attributes that tell apart images at one position, in the order in which they are tried."""
+
+_KEYWORDS = (
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "SeriesNumber", "Modality",
+    "InstanceNumber", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "NumberOfFrames", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "RescaleSlope",
+    "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "LossyImageCompression", "BurnedInAnnotation", "Units",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SpecificCharacterSet",
+    *SPLIT_KEYWORDS, *FACT_KEYWORDS,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Header:
+    """What one image file says about itself.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dataset : pydicom.Dataset
+        The attributes that we look at, nothing about the patient, no pixels.
+    syntax : str
+        Transfer syntax UID.
+    rows, columns, samples, frames : int
+        Sizes.
+    allocated, stored : int
+        Bits a sample takes and uses.
+    signed : bool
+        True if stored values are two's complement.
+    series : str
+        SeriesInstanceUID; may be empty in de-identified files.
+    modality : str
+        DICOM modality.
+    """
+
+    path: Path
+    dataset: Any = field(repr=False)
+    syntax: str
+    rows: int
+    columns: int
+    samples: int
+    frames: int
+    allocated: int
+    stored: int
+    signed: bool
+    series: str
+    modality: str
+
+    @property
+    def name(self) -> str:
+        """File name, for messages."""
+        return self.path.name
+
+    def decimals(self, keyword: str, count: int) -> list[float] | None:
+        """See :func:`medai.core.io.dicom.values.decimals`."""
+        return decimals(self.dataset, keyword, count, self.name)
+
+    def text(self, keyword: str) -> str:
+        """See :func:`medai.core.io.dicom.values.text`."""
+        return text(self.dataset, keyword, self.name)
+
+
+def pydicom_module() -> Any:
+    """Import pydicom, or raise :class:`DependencyError` naming it."""
+    try:
+        import pydicom
+    except ImportError:
+        raise DependencyError("DICOM images need the package pydicom.", hint="pip install 'pydicom>=3'") from None
+    return pydicom
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Silence pydicom's warnings: they quote values, and values may be about a patient."""
+    pydicom = pydicom_module()
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def has_mark(path: Path) -> bool:
+    """Return whether the file carries DICOM's mark behind its 128-byte preamble."""
+    with open_file(path) as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def read_dataset(path: Path, keywords: tuple[str, ...], *, pixels: bool) -> Any:
+    """Read chosen attributes of a file.
+
+    Raises
+    ------
+    InputError
+        If it is no DICOM file or is damaged.
+    UnsupportedInput
+        For the deflated transfer syntax, whose size cannot be known beforehand.
+    """
+    pydicom = pydicom_module()
+    name = path.name
+    with quiet_pydicom(), open_file(path) as stream:
+        marked = stream.read(132)[128:] == b"DICM"
+        stream.seek(0)
+        try:
+            if marked:
+                meta = pydicom.filereader.read_file_meta_info(path)
+                if str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
+                    raise UnsupportedInput(
+                        f"{name!r} uses the transfer syntax Deflated Explicit VR Little Endian, which is not read.",
+                        hint="Convert it, for example with dcmconv of DCMTK.",
+                    )
+            return pydicom.dcmread(
+                stream, stop_before_pixels=not pixels, force=not marked, specific_tags=list(keywords)
+            )
+        except (MemoryError, RecursionError, InputError):
+            raise
+        except EOFError:
+            raise TruncatedFile(f"{name!r} is cut short.", hint="Copy or export the file again.") from None
+        except Exception:  # damaged bytes make pydicom raise almost anything
+            raise InputError(f"{name!r} is not a readable DICOM file.", hint="Export it again.") from None
+
+
+def read_header(path: Path) -> Header | None:
+    """Read the header of an image file; None if the file is DICOM but holds no image.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or sizes and bit depths are impossible.
+    """
+    dataset = read_dataset(path, _KEYWORDS, pixels=False)
+    name = path.name
+    rows = whole(dataset, "Rows", name, 1, 65535)
+    columns = whole(dataset, "Columns", name, 1, 65535)
+    if rows is None and columns is None:
+        _require_no_image(dataset, name)
+        return None
+    allocated = whole(dataset, "BitsAllocated", name, 1, 64)
+    samples = whole(dataset, "SamplesPerPixel", name, 1, 4) or 1
+    if rows is None or columns is None or allocated is None:
+        raise InputError(f"{name!r} lacks Rows, Columns or Bits Allocated.", hint="The file is damaged.")
+    stored = whole(dataset, "BitsStored", name, 1, allocated) or allocated
+    high = whole(dataset, "HighBit", name, 0, 63)
+    if allocated != 1 and high is not None and high != stored - 1:
+        raise UnsupportedInput(f"{name!r} keeps its values in unusual bits (High Bit {high}, Bits Stored {stored}).")
+    try:
+        syntax = str(dataset.file_meta.TransferSyntaxUID)
+    except AttributeError:
+        syntax = "1.2.840.10008.1.2"
+    return Header(
+        path=path,
+        dataset=dataset,
+        syntax=syntax,
+        rows=rows,
+        columns=columns,
+        samples=samples,
+        frames=whole(dataset, "NumberOfFrames", name, 1, MAX_FRAMES) or 1,
+        allocated=allocated,
+        stored=stored,
+        signed=whole(dataset, "PixelRepresentation", name, 0, 1) == 1,
+        series=text(dataset, "SeriesInstanceUID", name),
+        modality=text(dataset, "Modality", name)[:16],
+    )
+
+
+def _require_no_image(dataset: Any, name: str) -> None:
+    """Refuse a file without sizes whose class promises an image: its header was cut off."""
+    from pydicom.uid import UID
+
+    found = value_of(dataset, "SOPClassUID", name) or dataset.file_meta.get("MediaStorageSOPClassUID")
+    kind = UID(str(found or "")).name
+    if not found or "Image" in kind or "Segmentation" in kind:
+        raise TruncatedFile(
+            f"{name!r} has no Rows and Columns: it is damaged, cut short or no DICOM image.",
+            hint="Copy or export the file again.",
+        )
