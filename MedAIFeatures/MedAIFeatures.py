@@ -1,6 +1,5 @@
 """MedAI Features: numbers with units and IBSI codes for every segment, in a table of the scene."""
 
-import json
 import logging
 from typing import Annotated, Any
 
@@ -8,7 +7,8 @@ import numpy as np
 import qt
 import slicer
 from MedAISegmentLib.checklist import CheckList
-from MedAISegmentLib.logic import MedAILogic, guarded, requireNode
+from MedAISegmentLib.featurenodes import digestsOf, hasFeatures, readFeatures, storeFeatures
+from MedAISegmentLib.logic import MedAILogic, guarded
 from MedAISegmentLib.panel import MedAIPanel
 from MedAISegmentLib.runs import SceneRun
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
@@ -16,8 +16,7 @@ from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
-FEATURES_ATTRIBUTE = "MedAI.Features"
-INPUTS_ATTRIBUTE = "MedAI.FeatureInputs"
+TASK = "medai.features.tasks:extract"
 
 
 class MedAIFeatures(ScriptedLoadableModule):
@@ -43,6 +42,7 @@ class MedAIFeaturesParameterNode:
     skippedSegments: list[str]
     skippedFamilies: list[str]
     outlierSigmas: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
+    resample: bool = False
     allowErrors: bool = False
     table: vtkMRMLTableNode
 
@@ -72,7 +72,8 @@ class MedAIFeaturesWidget(MedAIPanel):
         self._segments.show([(name, name, "") for name in names], set(node.skippedSegments))
         self._families.show(self.logic.families(), set(node.skippedFamilies))
         self.ui.tableView.setMRMLTableNode(node.table)
-        measured = node.table is not None and bool(node.table.GetAttribute(FEATURES_ATTRIBUTE))
+        measured = hasFeatures(node.table)
+        self.ui.resultGroup.setVisible(measured)
         self.ui.copyButton.setEnabled(measured)
         self.ui.saveButton.setEnabled(measured)
 
@@ -107,14 +108,16 @@ class MedAIFeaturesWidget(MedAIPanel):
             settings["families"] = {name: {} for name in self._families.ticked()}
         if node.outlierSigmas > 0:
             settings["limits"] = {"outlier_sigmas": node.outlierSigmas}
-        return self.logic.start(node.inputVolume, node.segmentation, node.table, settings, **callbacks)
+        return self.logic.start(
+            node.inputVolume, node.segmentation, node.table, settings, resample=node.resample, **callbacks
+        )
 
     def finishedText(self, info):
         if self._parameterNode is not None:
             self._parameterNode.table = slicer.mrmlScene.GetNodeByID(info["tableNodeId"])
         lines = [
             _("Finished in {seconds:.1f} s: {count} numbers of {segments} segments.").format(
-                seconds=info["seconds"], count=info["count"], segments=info["segments"]
+                seconds=info["elapsedSeconds"], count=info["count"], segments=info["segments"]
             )
         ]
         lines += [_("Note: {text}").format(text=flag["message"]) for flag in info["flags"]]
@@ -139,8 +142,6 @@ class MedAIFeaturesWidget(MedAIPanel):
 class MedAIFeaturesLogic(MedAILogic):
     """Measurement of segmentation nodes; ``process`` waits for the result, ``start`` does not."""
 
-    task = "medai.features.tasks:extract"
-
     def getParameterNode(self):
         return MedAIFeaturesParameterNode(super().getParameterNode())
 
@@ -153,7 +154,13 @@ class MedAIFeaturesLogic(MedAILogic):
         return [(cls.name, cls.title, cls.unavailable_reason()) for cls in FAMILIES.classes()]
 
     def process(
-        self, volumeNode: Any, segmentationNode: Any, tableNode: Any = None, settings: dict[str, Any] | None = None
+        self,
+        volumeNode: Any,
+        segmentationNode: Any,
+        tableNode: Any = None,
+        settings: dict[str, Any] | None = None,
+        *,
+        resample: bool = False,
     ) -> dict[str, Any]:
         """Measure every segment and wait for the result.
 
@@ -165,14 +172,16 @@ class MedAIFeaturesLogic(MedAILogic):
             Its content is replaced; a new node if not given.
         settings : dict, optional
             Of the library's ``ExtractSettings``; everything with its defaults if not given.
+        resample : bool
+            Take the segmentation's nearest voxel where it has another grid than the image.
 
         Returns
         -------
         dict
             ``tableNodeId``, ``count`` of numbers, ``segments``, ``flags``.
         """
-        inputs, _guard = guarded(volumeNode, segmentationNode)
-        result = self.runHere(inputs, settings or {})
+        inputs, _guard = guarded(volumeNode, segmentationNode, resample)
+        result = self.runHere(TASK, inputs, settings or {})
         return self._deliver(result, inputs, volumeNode, tableNode)
 
     def start(
@@ -181,43 +190,24 @@ class MedAIFeaturesLogic(MedAILogic):
         segmentationNode: Any,
         tableNode: Any = None,
         settings: dict[str, Any] | None = None,
+        *,
+        resample: bool = False,
         **callbacks: Any,
     ) -> SceneRun:
         """Measure in the worker process and return at once; see :class:`MedAISegmentLib.runs.SceneRun`."""
-        inputs, guard = guarded(volumeNode, segmentationNode)
+        inputs, guard = guarded(volumeNode, segmentationNode, resample)
         guard.require(tableNode, _("table"))
         return self.startInWorker(
-            inputs,
-            settings or {},
+            [lambda _before: (TASK, inputs, settings or {})],
             guard,
             lambda result: self._deliver(result, inputs, volumeNode, tableNode),
             output=tableNode,
             **callbacks,
         )
 
-    def features(self, tableNode: Any) -> Any:
-        """Return the FeatureTable that a table node was made from.
-
-        Raises
-        ------
-        medai.core.errors.SceneError
-            If the node was not made by this module.
-        """
-        from medai.core.errors import SceneError
-        from medai.features import FeatureTable
-
-        requireNode(tableNode, _("table"))
-        text = tableNode.GetAttribute(FEATURES_ATTRIBUTE)
-        if not text:
-            raise SceneError(
-                _("The table {name} was not made by MedAI Features.").format(name=repr(tableNode.GetName())),
-                hint=_("Measure the segments first."),
-            )
-        return FeatureTable.from_dict(json.loads(text))
-
     def exportCsv(self, tableNode: Any, path: str) -> None:
         """Write a measured table with full precision as CSV; see ``FeatureTable.to_csv``."""
-        self.features(tableNode).to_csv(path)
+        readFeatures(tableNode).to_csv(path)
 
     def textOf(self, tableNode: Any) -> str:
         """Return a measured table as text with tabs between cells, as spreadsheets paste it."""
@@ -243,9 +233,7 @@ class MedAIFeaturesLogic(MedAILogic):
         node = table_to_node(result["table"], slicer.mrmlScene, node=tableNode)
         if tableNode is None:
             node.SetName(slicer.mrmlScene.GenerateUniqueName(_("{image} features").format(image=volumeNode.GetName())))
-        digests = {"image": inputs["volume"].digest(), "labels": inputs["labels"].digest()}
-        node.SetAttribute(INPUTS_ATTRIBUTE, json.dumps(digests))
-        node.SetAttribute(FEATURES_ATTRIBUTE, json.dumps(features, allow_nan=False))
+        storeFeatures(node, features, digestsOf(inputs))
         return {
             "tableNodeId": node.GetID(),
             "count": sum(row["value"] is not None for row in features["rows"]),
@@ -255,11 +243,12 @@ class MedAIFeaturesLogic(MedAILogic):
 
 
 def segmentNames(segmentationNode: Any) -> list[str]:
-    """Return the names of a segmentation's segments, in their order."""
+    """Return the names by which the library knows a segmentation's segments: repeated names get a number."""
     if segmentationNode is None:
         return []
-    segmentation = segmentationNode.GetSegmentation()
-    return [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
+    from medai.mrml import segment_ids
+
+    return list(segment_ids(segmentationNode))
 
 
 class MedAIFeaturesTest(ScriptedLoadableModuleTest):
@@ -289,7 +278,7 @@ class MedAIFeaturesTest(ScriptedLoadableModuleTest):
         segmentationNode = labels_to_segmentation(labels, slicer.mrmlScene, "Boxes", reference=volumeNode)
         logic = MedAIFeaturesLogic()
         info = logic.process(volumeNode, segmentationNode)
-        features = logic.features(slicer.mrmlScene.GetNodeByID(info["tableNodeId"]))
+        features = readFeatures(slicer.mrmlScene.GetNodeByID(info["tableNodeId"]))
         assert features.value("Box", "voxel_volume") == 600 * 2.0
         assert abs(features.value("Box", "mean") - noise[array == 1].mean(dtype=np.float64)) < 1e-3
         logging.info("MedAIFeatures: the phantom's volume and mean are right")
@@ -298,4 +287,4 @@ class MedAIFeaturesTest(ScriptedLoadableModuleTest):
         from medai.core.errors import SceneError
 
         with self.assertRaises(SceneError):  # noqa: PT027 - Slicer runs this without pytest
-            MedAIFeaturesLogic().features(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode"))
+            MedAIFeaturesLogic().textOf(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode"))

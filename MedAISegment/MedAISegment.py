@@ -1,11 +1,11 @@
 """MedAI Segment: from an image to named, coloured, coded segments."""
 
 import logging
-from enum import Enum
 from typing import Annotated, Any
 
 import numpy as np
 import slicer
+from MedAISegmentLib.choices import Denoise, Device, Method, Region, Side
 from MedAISegmentLib.logic import MedAILogic, readVolume, requireNode
 from MedAISegmentLib.panel import MedAIPanel
 from MedAISegmentLib.runs import InputGuard, SceneRun
@@ -13,6 +13,9 @@ from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmen
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
+
+TASK = "medai.segment.tasks:segment"
+DEFAULT_SETTINGS = {"pipeline": [{"step": "threshold", "settings": {"method": "otsu"}}]}
 
 
 class MedAISegment(ScriptedLoadableModule):
@@ -31,41 +34,6 @@ class MedAISegment(ScriptedLoadableModule):
         )
 
 
-class Denoise(Enum):
-    NONE = "none"
-    GAUSSIAN = "gaussian"
-    MEDIAN = "median"
-
-    def label(self):
-        return {"none": _("None"), "gaussian": _("Gaussian"), "median": _("Median")}[self.value]
-
-
-class Method(Enum):
-    UNET = "unet"
-    OTSU = "otsu"
-    MANUAL = "manual"
-
-    def label(self):
-        return {"unet": _("U-Net"), "otsu": _("Threshold (Otsu)"), "manual": _("Threshold (manual)")}[self.value]
-
-
-class Region(Enum):
-    ATLAS = "atlas"
-    IMAGE = "image"
-    BOX = "box"
-
-    def label(self):
-        return {"atlas": _("Find by atlas"), "image": _("Whole image"), "box": _("Inside a box")}[self.value]
-
-
-class Side(Enum):
-    LEFT = "left"
-    RIGHT = "right"
-
-    def label(self):
-        return {"left": _("Left"), "right": _("Right")}[self.value]
-
-
 @parameterNodeWrapper
 class MedAISegmentParameterNode:
     inputVolume: vtkMRMLScalarVolumeNode
@@ -81,6 +49,8 @@ class MedAISegmentParameterNode:
     upper: Annotated[float, WithinRange(-1e9, 1e9)] = 1e9
     segmentation: vtkMRMLSegmentationNode
     showSurface: bool = False
+    device: Device = Device.AUTO
+    largestComponent: bool = True
 
 
 class MedAISegmentWidget(MedAIPanel):
@@ -90,6 +60,8 @@ class MedAISegmentWidget(MedAIPanel):
         return MedAISegmentLogic()
 
     def setupPanel(self):
+        self._models = {}
+        self._modelsKnown = False
         self.ui.modelField.currentIndexChanged.connect(self.onModelChosen)
 
     def fillDefaults(self):
@@ -99,7 +71,9 @@ class MedAISegmentWidget(MedAIPanel):
 
     def fillModels(self):
         """List the models; without the library's packages the list stays empty until they are installed."""
-        models = self.logic.models()
+        found = self.logic.models()
+        self._modelsKnown = found is not None
+        models = found or []
         chosen = self._parameterNode.modelId
         self.ui.modelField.blockSignals(True)
         self.ui.modelField.clear()
@@ -129,23 +103,20 @@ class MedAISegmentWidget(MedAIPanel):
         self.showRow("side", network and box)
         self.showRow("lower", node.method is Method.MANUAL)
         self.showRow("upper", node.method is Method.MANUAL)
+        self.ui.advancedGroup.setVisible(network)
         self.ui.methodInfoLabel.setText(self.methodInfo())
 
     def methodInfo(self):
         node = self._parameterNode
+        image = node.inputVolume.GetImageData() if node.inputVolume is not None else None
+        if node.method is Method.UNET and node.modelId in self._models:
+            return self._models[node.modelId].manifest.description.summary
         if node.method is Method.UNET:
-            model = self._models.get(node.modelId)
             return (
-                model.manifest.description.summary
-                if model
-                else _("The models are listed once MedAI's packages are there.")
+                "" if self._modelsKnown else _("The models are listed when the first run has installed its packages.")
             )
-        if (
-            node.method is Method.MANUAL
-            and node.inputVolume is not None
-            and node.inputVolume.GetImageData() is not None
-        ):
-            low, high = node.inputVolume.GetImageData().GetScalarRange()
+        if node.method is Method.MANUAL and image is not None:
+            low, high = image.GetScalarRange()
             return _("The image's values go from {low:g} to {high:g}.").format(low=low, high=high)
         return _("Splits the image's values into two groups; the brighter one is the segment.")
 
@@ -153,6 +124,8 @@ class MedAISegmentWidget(MedAIPanel):
         node = self._parameterNode
         if node.inputVolume is None:
             return _("Choose an image first.")
+        if node.method is Method.UNET and self._modelsKnown and not self._models:
+            return _("No model is installed; choose a threshold, or install the extension again.")
         if node.method is Method.UNET and node.region is Region.BOX and node.roi is None:
             return _("Choose or create the box first.")
         if node.method is Method.MANUAL and node.lower > node.upper:
@@ -173,7 +146,7 @@ class MedAISegmentWidget(MedAIPanel):
     def finishedText(self, info):
         if self._parameterNode is not None:
             self._parameterNode.segmentation = slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"])
-        lines = [_("Finished in {seconds:.1f} s.").format(seconds=info["seconds"])]
+        lines = [_("Finished in {seconds:.1f} s.").format(seconds=info["elapsedSeconds"])]
         lines += [_("{name}: {ml:.2f} mL").format(name=name, ml=ml) for name, ml in info["volumesMl"].items()]
         lines += [_("Note: {text}").format(text=flag["message"]) for flag in info["flags"]]
         return "\n".join(lines)
@@ -182,17 +155,15 @@ class MedAISegmentWidget(MedAIPanel):
 class MedAISegmentLogic(MedAILogic):
     """Segmentation of volume nodes; ``process`` waits for the result, ``start`` does not."""
 
-    task = "medai.segment.tasks:segment"
-
     def getParameterNode(self):
         return MedAISegmentParameterNode(super().getParameterNode())
 
-    def models(self) -> list[Any]:
-        """Return the models that are here; none if the packages that read them are not installed yet."""
+    def models(self) -> list[Any] | None:
+        """Return the models that are here; None if the packages that read them are not installed yet."""
         try:
             from medai.segment.models import ModelStore
         except ImportError:
-            return []
+            return None
         return ModelStore().list()
 
     def settingsOf(self, node: MedAISegmentParameterNode) -> dict[str, Any]:
@@ -213,7 +184,8 @@ class MedAISegmentLogic(MedAILogic):
             if not node.modelId:
                 raise ModelError(_("There is no model to segment with."), hint=_("Install the extension again."))
             regions = self.boxOf(node.roi, node.side.value) if node.region is Region.BOX else node.region.value
-            steps.append({"step": "unet", "settings": {"model": node.modelId, "regions": regions}})
+            network = {"device": node.device.value, "largest_component": node.largestComponent}
+            steps.append({"step": "unet", "settings": {"model": node.modelId, "regions": regions, **network}})
         return {"pipeline": steps}
 
     def boxOf(self, roiNode: Any, side: str) -> list[dict[str, Any]]:
@@ -244,7 +216,7 @@ class MedAISegmentLogic(MedAILogic):
             ``segmentationNodeId``, ``volumesMl`` by segment name, ``flags`` and what the library tells of the run.
         """
         volume = readVolume(volumeNode)
-        result = self.runHere({"volume": volume}, settings or DEFAULT_SETTINGS)
+        result = self.runHere(TASK, {"volume": volume}, settings or DEFAULT_SETTINGS)
         return self._deliver(result, volumeNode, segmentationNode, False)
 
     def start(
@@ -262,8 +234,7 @@ class MedAISegmentLogic(MedAILogic):
         guard.requireSame(volumeNode, _("image"), volume, lambda: readVolume(volumeNode))
         guard.require(segmentationNode, _("segmentation"))
         return self.startInWorker(
-            {"volume": volume},
-            settings or DEFAULT_SETTINGS,
+            [lambda _before: (TASK, {"volume": volume}, settings or DEFAULT_SETTINGS)],
             guard,
             lambda result: self._deliver(result, volumeNode, segmentationNode, showSurface),
             output=segmentationNode,
@@ -276,8 +247,12 @@ class MedAISegmentLogic(MedAILogic):
         from medai.mrml import labels_to_segmentation
 
         labels = result["labels"]
-        name = _("{image} segmentation").format(image=volumeNode.GetName())
-        node = labels_to_segmentation(labels, slicer.mrmlScene, name, reference=volumeNode, node=segmentationNode)
+        name = None
+        if segmentationNode is None:
+            name = slicer.mrmlScene.GenerateUniqueName(_("{image} segmentation").format(image=volumeNode.GetName()))
+        node = labels_to_segmentation(
+            labels, slicer.mrmlScene, name, reference=volumeNode, node=segmentationNode, provenance=dict(labels.meta)
+        )
         if showSurface:
             node.CreateClosedSurfaceRepresentation()
         return {
@@ -286,9 +261,6 @@ class MedAISegmentLogic(MedAILogic):
             "volumesMl": labels.volumes_ml(),
             "flags": [flag.to_dict() for flag in labels.flags],
         }
-
-
-DEFAULT_SETTINGS = {"pipeline": [{"step": "threshold", "settings": {"method": "otsu"}}]}
 
 
 class MedAISegmentTest(ScriptedLoadableModuleTest):

@@ -7,6 +7,10 @@ from typing import Any
 
 import qt
 
+MAX_ROWS = 6
+MIN_ROW_PX = 18
+FRAME_PX = 4
+
 
 class CheckList:
     """Wraps a QListWidget.
@@ -37,6 +41,8 @@ class CheckList:
         for row, (name, _title, reason) in enumerate(self._entries):
             state = qt.Qt.Unchecked if reason or name in unticked else qt.Qt.Checked
             self._widget.item(row).setCheckState(state)
+        rows = min(max(len(self._entries), 2), MAX_ROWS)
+        self._widget.setFixedHeight(rows * max(self._widget.sizeHintForRow(0), MIN_ROW_PX) + 2 * FRAME_PX)
         self._widget.blockSignals(False)
 
     def ticked(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -13,15 +14,17 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from MedAISegmentLib.runs import InputGuard, SceneRun, refuseBusyOutput
 
+STOP_SECONDS = 3.0
+Step = Callable[[dict[str, Any]], tuple[str, dict[str, Any], dict[str, Any]]]
+
 
 class MedAILogic(ScriptedLoadableModuleLogic):
-    """A module's logic around one task, named ``package.module:function``."""
-
-    task = ""
+    """A module's logic around tasks of the library, named ``package.module:function``."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleLogic.__init__(self, parent)
         self._runner: Any = None
+        self._job: Any = None
 
     def close(self) -> None:
         """End the worker process, if there is one."""
@@ -29,42 +32,60 @@ class MedAILogic(ScriptedLoadableModuleLogic):
             self._runner.close()
             self._runner = None
 
-    def runHere(self, inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-        """Run the task in Slicer's own process and return its result; for the console and for tests."""
+    def runHere(self, task: str, inputs: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+        """Run a task in Slicer's own process and return its result; for the console and for tests."""
         from medai.core.jobs import InlineRunner
 
-        return InlineRunner().submit(self.task, inputs, settings).result()
+        return InlineRunner().submit(task, inputs, settings).result()
+
+    def _waitForStopped(self) -> None:
+        """Let an abandoned job leave the worker; it is asked first and then ended, which takes two seconds at most."""
+        if self._job is not None and not self._job.done and self._job.token.cancelled:
+            with contextlib.suppress(Exception):
+                self._job.result(timeout=STOP_SECONDS)
 
     def startInWorker(
         self,
-        inputs: dict[str, Any],
-        settings: dict[str, Any],
+        steps: list[Step],
         guard: InputGuard,
         deliver: Callable[[dict[str, Any]], dict[str, Any]],
         *,
         output: Any = None,
         **callbacks: Any,
     ) -> SceneRun:
-        """Submit the task to the worker process and return the run that watches it; see :class:`SceneRun`.
+        """Submit tasks to the worker process, one after the other, and return the run that watches them.
 
-        ``output`` is the node or the folder that the result will replace; None if it will be a new node.
+        Parameters
+        ----------
+        steps : list of callable
+            Each gets the result of the one before (the first an empty dict) and returns (task, inputs, settings).
+        guard, deliver, callbacks
+            See :class:`SceneRun`; ``deliver`` gets the last result.
+        output : node or path, optional
+            What the result will replace; a second run on it is refused.
         """
         from medai.core.jobs import WorkerRunner
 
-        outputKey = output.GetID() if hasattr(output, "GetID") else str(output or "")
-        refuseBusyOutput(outputKey, output.GetName() if hasattr(output, "GetName") else outputKey)
+        isNode = hasattr(output, "GetID")
+        key = output.GetID() if isNode else str(output or "")
+        refuseBusyOutput(key, output.GetName() if isNode else key)
         if self._runner is None:
             self._runner = WorkerRunner()
+        self._waitForStopped()
         started = time.monotonic()
 
         def timed(result: dict[str, Any]) -> dict[str, Any]:
             info = deliver(result)
-            info["seconds"] = time.monotonic() - started
-            logging.info("%s: finished in %.1f s", self.moduleName, info["seconds"])
+            info["elapsedSeconds"] = time.monotonic() - started
+            logging.info("%s: finished in %.1f s", self.moduleName, info["elapsedSeconds"])
             return info
 
-        job = self._runner.submit(self.task, inputs, settings)
-        return SceneRun(job, guard, timed, outputKey=outputKey, **callbacks)
+        def submit(step: Step, result: dict[str, Any]) -> Any:
+            self._job = self._runner.submit(*step(result))
+            return self._job
+
+        jobs = [lambda result, step=step: submit(step, result) for step in steps]
+        return SceneRun(jobs, guard, timed, outputKey=key, **callbacks)
 
 
 def requireNode(node: Any, what: str) -> None:
@@ -83,20 +104,23 @@ def readVolume(volumeNode: Any) -> Any:
     return volume_from_node(volumeNode)
 
 
-def readLabels(segmentationNode: Any, volumeNode: Any) -> Any:
+def readLabels(segmentationNode: Any, volumeNode: Any, resample: bool = False) -> Any:
     """Return a segmentation node's content on a volume node's grid as a :class:`medai.core.labelmap.LabelMap`."""
     from medai.mrml import labels_from_segmentation
 
     requireNode(segmentationNode, _("segmentation"))
-    return labels_from_segmentation(segmentationNode, reference=volumeNode)
+    return labels_from_segmentation(segmentationNode, reference=volumeNode, resample=resample)
 
 
-def guarded(volumeNode: Any, segmentationNode: Any) -> tuple[dict[str, Any], InputGuard]:
+def guarded(volumeNode: Any, segmentationNode: Any, resample: bool = False) -> tuple[dict[str, Any], InputGuard]:
     """Return image and labels of two nodes, and a guard that ties a result to both."""
-    inputs = {"volume": readVolume(volumeNode), "labels": readLabels(segmentationNode, volumeNode)}
+    inputs = {"volume": readVolume(volumeNode), "labels": readLabels(segmentationNode, volumeNode, resample)}
     guard = InputGuard(slicer.mrmlScene)
     guard.requireSame(volumeNode, _("image"), inputs["volume"], lambda: readVolume(volumeNode))
     guard.requireSame(
-        segmentationNode, _("segmentation"), inputs["labels"], lambda: readLabels(segmentationNode, volumeNode)
+        segmentationNode,
+        _("segmentation"),
+        inputs["labels"],
+        lambda: readLabels(segmentationNode, volumeNode, resample),
     )
     return inputs, guard

@@ -39,6 +39,7 @@ class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._guiTag: Any = None
         self._run: SceneRun | None = None
         self._entered = False
+        self._fresh = True  # nothing was started yet: the status line says what is missing
         ScriptedLoadableModuleWidget.__init__(self, parent)
 
     # What a panel implements
@@ -81,7 +82,7 @@ class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.EndCloseEvent, self.onSceneEndClose)
         self.ui.applyButton.clicked.connect(self.onApply)
         self.setupPanel()
-        self._showIdle(_("Ready."))
+        self._showIdle("")
         self.initializeParameterNode()
 
     def enter(self) -> None:
@@ -131,6 +132,8 @@ class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._run is None:
             reason = self.whyNot()
             self.ui.applyButton.setEnabled(not reason)
+            if self._fresh:
+                self.ui.statusLabel.setText(reason or _("Ready."))
             self.ui.applyButton.setToolTip(reason or _("Start; the work runs outside Slicer and can be cancelled."))
 
     # The operation
@@ -142,6 +145,7 @@ class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.ui.statusLabel.setText(_("Cancelling..."))
             self._run.cancel()
             return
+        self._fresh = False
         with self.errorsShownOnce():
             self.ui.statusLabel.setText(_("Starting..."))
             self._run = self.startRun(

@@ -57,12 +57,12 @@ class InputGuard:
 
 
 class SceneRun:
-    """Polls a job and tells its end exactly once.
+    """Polls jobs, one after the other, and tells the end exactly once.
 
     Parameters
     ----------
-    job : medai.core.jobs.Job
-        What was submitted.
+    jobs : list of callable
+        Each gets the result of the job before (the first an empty dict), submits a job and returns it.
     guard : InputGuard
         What the result is tied to.
     deliver : callable
@@ -73,13 +73,15 @@ class SceneRun:
         ``onFinished(info)``; ``onFailed(exception)``.
     onStopped : callable
         ``onStopped(reason)``: cancelled by the user, or its inputs went away.  Nothing was made.
+    release : callable
+        ``release()`` is called at the end of every run, before its end is told.
     outputKey : str
         Node ID or folder that the run will write; a second run on it is refused.
     """
 
     def __init__(
         self,
-        job: Any,
+        jobs: list[Callable[[dict[str, Any]], Any]],
         guard: InputGuard,
         deliver: Callable[[dict[str, Any]], dict[str, Any]],
         *,
@@ -87,14 +89,18 @@ class SceneRun:
         onFinished: Callable[[dict[str, Any]], Any] = ignore,
         onFailed: Callable[[Exception], Any] = ignore,
         onStopped: Callable[[str], Any] = ignore,
+        release: Callable[[], Any] = ignore,
         outputKey: str = "",
     ) -> None:
-        self.job = job
+        self._waiting = list(jobs)
+        self._count = len(jobs)
+        self.job = self._waiting.pop(0)({})
         self.active = True
         self._guard = guard
         self._deliver = deliver
         self._onProgress, self._onFinished = onProgress, onFinished
         self._onFailed, self._onStopped = onFailed, onStopped
+        self._release = release
         self._reason = ""
         self._outputKey = outputKey
         if outputKey:
@@ -134,7 +140,8 @@ class SceneRun:
         done = self.job.done  # asked before draining: whatever a finished job has said is then in the queue
         for event in self.job.events():
             if event.kind == "progress" and not self._reason:
-                self._onProgress(event.fraction, event.message)
+                finished = self._count - len(self._waiting) - 1
+                self._onProgress((finished + event.fraction) / self._count, event.message)
         if done:
             self._finish()
 
@@ -144,6 +151,8 @@ class SceneRun:
         self._timer.stop()  # delivering may process events; the next tick must not find this run again
         try:
             result = self.job.result(timeout=0)
+            if self._reason:
+                raise Cancelled()
             role = self._guard.missing() or self._guard.changed()
             if role:
                 raise SceneError(
@@ -152,6 +161,10 @@ class SceneRun:
                     ),
                     hint=_("Run again."),
                 )
+            if self._waiting:
+                self.job = self._waiting.pop(0)(result)
+                self._timer.start()
+                return
             info = self._deliver(result)
         except Cancelled:
             self._end(self._onStopped, self._reason or _("Cancelled. Nothing was changed."))
@@ -168,6 +181,7 @@ class SceneRun:
         for subject, tag in self._observers:
             subject.RemoveObserver(tag)
         _busyOutputs.discard(self._outputKey)
+        self._release()
         tell(what)
 
 

@@ -1,0 +1,50 @@
+"""What the combo boxes of MedAI Segment offer; ``label`` is what people read, the value is the library's word."""
+
+from enum import Enum
+
+from slicer.i18n import tr as _
+
+
+class Denoise(Enum):
+    NONE = "none"
+    GAUSSIAN = "gaussian"
+    MEDIAN = "median"
+
+    def label(self):
+        return {"none": _("None"), "gaussian": _("Gaussian"), "median": _("Median")}[self.value]
+
+
+class Method(Enum):
+    UNET = "unet"
+    OTSU = "otsu"
+    MANUAL = "manual"
+
+    def label(self):
+        return {"unet": _("U-Net"), "otsu": _("Threshold (Otsu)"), "manual": _("Threshold (manual)")}[self.value]
+
+
+class Region(Enum):
+    ATLAS = "atlas"
+    IMAGE = "image"
+    BOX = "box"
+
+    def label(self):
+        return {"atlas": _("Find by atlas"), "image": _("Whole image"), "box": _("Inside a box")}[self.value]
+
+
+class Side(Enum):
+    LEFT = "left"
+    RIGHT = "right"
+
+    def label(self):
+        return {"left": _("Left"), "right": _("Right")}[self.value]
+
+
+class Device(Enum):
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+    def label(self):
+        return {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("GPU (CUDA)"), "mps": _("GPU (Apple)")}[self.value]
