@@ -22,6 +22,7 @@ from medai.core.progress import CancelToken
 from medai.core.volume import Volume
 from medai.features import FAMILIES, FeatureTable, extract
 from medai.features.families._base import Family, FeatureInfo
+from medai.features.roi import cut
 
 NAMES = sorted(cls.name for cls in FAMILIES.classes())
 IBSI = re.compile(r"[0-9A-Z]{4}")
@@ -242,6 +243,9 @@ def test_cancelled_before_the_start(family: Family[Any, Any], scene: tuple[Volum
     with pytest.raises(Cancelled):
         run(family, scene, cancel=token, progress=lambda fraction, message="": seen.append(fraction))
     assert seen == []
+    nothing = cut(*scene, Segment(3, "none"), None)
+    with pytest.raises(Cancelled):
+        family.compute(nothing, None, cancel=token)
 
 
 @pytest.mark.slow

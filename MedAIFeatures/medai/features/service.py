@@ -86,7 +86,6 @@ def extract(
         roi = cut(volume, labels, segment, boxes.get(segment.label), parsed.limits)
         found: list[FeatureValue] = []
         for family in families:
-            token.check()
             progress(done / steps, f"{family.title}: {segment.name}")
             found += family.compute(roi, (parsed.families or {})[family.name], cancel=token)
             done += 1

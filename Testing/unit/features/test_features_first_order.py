@@ -65,6 +65,7 @@ def test_units_follow_the_image(measure: Callable) -> None:
     assert hounsfield["skewness"] == "1"
     assert hounsfield["entropy"] == "bit"
     assert units("g/ml")["variance"] == "(g/ml)2"
+    assert units("mm2")["energy"] == "(mm2)2"
     assert units("")["mean"] == "[arb'U]"
     assert units("1")["variance"] == "1"
 

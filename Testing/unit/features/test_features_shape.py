@@ -115,6 +115,34 @@ def test_centre_of_mass_shift(measure: Callable) -> None:
     assert flat.value(SEGMENT, "centre_of_mass_shift") == 0
 
 
+def test_centre_of_mass_shift_uses_both_masks(measure: Callable) -> None:
+    """The geometric centre is that of the whole segment, the weighted one that of the voxels inside the limits."""
+    image = [[[1.0, 1.0, 1.0, 50.0, 1000.0]]]
+    table = measure(np.ones((1, 1, 5)), image, {**ONLY, "limits": {"upper": 100}})
+    weighted = (0 + 1 + 2 + 3 * 50) / 53
+    assert table.value(SEGMENT, "centre_of_mass_shift") == pytest.approx(weighted - 2)
+    outside = measure(np.ones((1, 1, 5)), image, {**ONLY, "limits": {"lower": 2000}})
+    assert outside.row(SEGMENT, "centre_of_mass_shift").reason.endswith("intensity limits")
+    assert outside.value(SEGMENT, "voxel_volume") == 5
+
+
+def test_axes_are_the_principal_components_of_the_voxel_centres(measure: Callable) -> None:
+    """A slanted body: its axes are not those of the grid."""
+    k, j, i = np.indices((20, 24, 28))
+    along = (k - 10) + 0.8 * (j - 12) - 0.6 * (i - 14)
+    across = (k - 10) - (j - 12)
+    mask = (along / 12) ** 2 + (across / 8) ** 2 + ((i - 14) / 11) ** 2 < 1
+    spacing = (0.7, 1.1, 1.9)
+    found = values(measure(mask, settings=ONLY, spacing=spacing))
+    points = np.argwhere(mask) * spacing[::-1]
+    covariance = np.cov(points.T)
+    assert np.abs(covariance - np.diag(np.diag(covariance))).max() > 1
+    lengths = 4 * np.sqrt(np.linalg.eigvalsh(covariance))[::-1]
+    assert [found[f"{axis}_axis_length"] for axis in ("major", "minor", "least")] == pytest.approx(lengths)
+    assert found["elongation"] == pytest.approx(lengths[1] / lengths[0])
+    assert found["flatness"] == pytest.approx(lengths[2] / lengths[0])
+
+
 def test_centre_of_mass_shift_is_undefined_if_intensities_cancel(measure: Callable) -> None:
     row = measure([[[1, 1]]], [[[-1.0, 1.0]]], ONLY).row(SEGMENT, "centre_of_mass_shift")
     assert math.isnan(row.value)
