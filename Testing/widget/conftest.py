@@ -39,22 +39,28 @@ def host(_installed: bool) -> Iterator[SimpleNamespace]:
     """
     import medai_host
 
-    medai_host.RECORD.clear()
+    medai_host.reset()
     yield SimpleNamespace(installed=_installed, record=medai_host.RECORD)
     left = medai_host.RECORD.unshown_slot_errors()
-    medai_host.RECORD.clear()
+    medai_host.reset()
     if left:
         pytest.fail(f"{len(left)} exceptions left a slot or an observer, the first: {left[0]!r}")
 
 
 @pytest.fixture
 def scene(host: SimpleNamespace) -> Iterator[Any]:
-    """slicer.mrmlScene, cleared before and after."""
+    """slicer.mrmlScene, empty before and after; the parameter nodes of modules, which outlive a closed scene, go too."""
     import slicer
 
-    slicer.mrmlScene.Clear(0)
+    def empty() -> None:
+        slicer.mrmlScene.Clear(0)
+        if host.installed:
+            for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
+                slicer.mrmlScene.RemoveNode(node)
+
+    empty()
     yield slicer.mrmlScene
-    slicer.mrmlScene.Clear(0)
+    empty()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 from medai_host.errors import NotInHost, Unanswered
 from medai_host.state import RECORD
 
-__all__ = ["RECORD", "NotInHost", "Unanswered", "install", "is_real_slicer"]
+__all__ = ["RECORD", "NotInHost", "Unanswered", "install", "is_real_slicer", "reset"]
 
 
 def is_real_slicer() -> bool:
@@ -43,7 +43,7 @@ def install() -> bool:
 
     qtmodule.make()
     ctkwidgets.make()
-    from medai_host import ctkslider, i18n, nodecombobox, packaging, parameters, scripted, tableview
+    from medai_host import ctkslider, i18n, nodecombobox, packaging, parameters, scripted, segments, tableview
     from medai_host.uiloader import STAND_INS
 
     application.start()
@@ -65,8 +65,17 @@ def install() -> bool:
         sys.modules[f"slicer.{name}"] = module
         setattr(slicer, name, module)
     slicer.__getattr__ = _missing
-    assert ctkslider and nodecombobox and tableview  # imported for their stand-ins
+    assert ctkslider and nodecombobox and segments and tableview  # imported for their stand-ins
     return True
+
+
+def reset() -> None:
+    """Forget what the last test showed, asked and set."""
+    RECORD.clear()
+    if not is_real_slicer():
+        import qt
+
+        qt.QSettings().clear()
 
 
 def _missing(name: str) -> Any:

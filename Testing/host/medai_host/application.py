@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,17 @@ class qSlicerApplication(QtWidgets.QApplication):
         return "linux"
 
 
+# Said at each show() by the platform that draws into memory.
+_NOISE = ("does not support propagateSizeHints", "does not support raise()")
+
+
+def _qt_message(kind: Any, _context: Any, text: str) -> None:
+    """Record Qt's warnings; some of them are the only sign of a mistake, such as a layout set twice."""
+    if not any(noise in text for noise in _NOISE):
+        RECORD.qt_messages.append(text)
+        print(f"Qt: {text}", file=sys.stderr)
+
+
 def start() -> qSlicerApplication:
     """Make the application, the scene and the main window, and enter them in `slicer`."""
     app = qSlicerApplication()
@@ -146,5 +158,6 @@ def start() -> qSlicerApplication:
     slicer.app = app
     slicer.mrmlScene = scene
     slicer.qSlicerApplication = qSlicerApplication
-    slicer.host_main_window = qSlicerMainWindow()  # kept alive here; found through topLevelWidgets()
+    app._host_window = qSlicerMainWindow()  # kept alive here; found through topLevelWidgets()
+    QtCore.qInstallMessageHandler(_qt_message)
     return app

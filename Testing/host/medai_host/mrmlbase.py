@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import shiboken6
 import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
@@ -24,8 +25,10 @@ class Observers:
 
         def call(_caller: Any, _event: str, data: Any = None) -> None:
             found = weak()
-            if found is not None:
-                found(data) if with_object else found()
+            # Python may still hold a widget that Qt has deleted.
+            if found is None or (isinstance(found.__self__, QtCore.QObject) and not shiboken6.isValid(found.__self__)):
+                return
+            found(data) if with_object else found()
 
         if with_object:
             call = vtk.calldata_type(vtk.VTK_OBJECT)(call)

@@ -93,7 +93,7 @@ class qMRMLNodeComboBox(MRMLWidgetMixin, QtWidgets.QWidget):
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._host_combo)
-        self._host_combo.currentTextChanged.connect(self._host_emit_current)
+        self._host_combo.currentIndexChanged.connect(self._host_emit_current)
         self._host_combo.activated.connect(self._host_activated)
         self._host_fill()
         self.setEnabled(False)
@@ -234,7 +234,7 @@ class qMRMLNodeComboBox(MRMLWidgetMixin, QtWidgets.QWidget):
                 return
         self._host_combo.setCurrentIndex(0 if self._host_none else -1)
 
-    def _host_emit_current(self, _text: str = "") -> None:
+    def _host_emit_current(self, _row: int = -1) -> None:
         if self._host_filling:
             return
         index, node = self._host_combo.currentIndex, self.currentNode()

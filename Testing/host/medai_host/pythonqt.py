@@ -117,9 +117,19 @@ def _find(cls: type, name: str) -> Any:
     return None
 
 
+def has_property(cls: type, name: str) -> bool:
+    """Whether a class declares a Qt property (asked of Python: PySide6 may renew a class's meta-object at any time)."""
+    return isinstance(_find(cls, name), PropertyAttribute | QtCore.Property)
+
+
 def is_stand_in(cls: type) -> bool:
     """Whether instances stand for C++ objects, which take no attribute that their class does not have."""
     return cls.__module__.split(".")[0] in ("PySide6", "medai_host")
+
+
+def _is_own_work(value: Any) -> bool:
+    """PySide6 keeps signals and slots of objects that C++ made as attributes of the wrapper, at the first look."""
+    return type(value).__name__ in ("SignalInstance", "MetaFunction")
 
 
 # While PySide6's QUiLoader works it gives every parent an attribute for each named child, which PythonQt does not.
@@ -136,7 +146,7 @@ def _set_attribute(self: Any, name: str, value: Any) -> None:
         found.fset(self, value)
     elif found is not None and hasattr(type(found), "__set__"):
         type(found).__set__(found, self, value)
-    elif is_stand_in(type(self)) and not name.startswith((PRIVATE, "__")):
+    elif is_stand_in(type(self)) and not name.startswith((PRIVATE, "__")) and not _is_own_work(value):
         raise NotInHost(type(self).__name__, name, "A C++ object takes no new attributes.")
     else:
         self.__dict__[name] = value
@@ -144,6 +154,32 @@ def _set_attribute(self: Any, name: str, value: Any) -> None:
 
 def _missing_attribute(self: Any, name: str) -> Any:
     raise NotInHost(type(self).__name__, name)
+
+
+# PySide6 invalidates its one wrapper of a class's meta-object together with any instance that was asked for it, so
+# meta-objects are read once per class, from the class, and never from an instance.
+_METHODS: dict[type, tuple[frozenset[str], frozenset[str]]] = {}
+
+
+def _own_methods(cls: type) -> tuple[frozenset[str], frozenset[str]]:
+    if cls not in _METHODS:
+        meta_object = cls.staticMetaObject
+        methods = [meta_object.method(i) for i in range(meta_object.methodOffset(), meta_object.methodCount())]
+        found = {bytes(m.methodSignature()).decode(): m.methodType() for m in methods}
+        signal, slot = QtCore.QMetaMethod.Signal, QtCore.QMetaMethod.Slot
+        _METHODS[cls] = tuple(frozenset(s for s, kind in found.items() if kind == wanted) for wanted in (signal, slot))
+    return _METHODS[cls]
+
+
+def has_method(cls: type, signature: str, *, signals: bool = False, slots: bool = False) -> bool:
+    """Whether a class of Qt or of the stand-in has a signal or a slot with this signature."""
+    text = _normalised(signature)
+    for base in cls.__mro__:
+        if is_stand_in(base) and "staticMetaObject" in dir(base):
+            own_signals, own_slots = _own_methods(base)
+            if (signals and text in own_signals) or (slots and text in own_slots):
+                return True
+    return False
 
 
 def _normalised(signature: str) -> str:
@@ -163,7 +199,7 @@ def _connection(sender: Any, signature: str) -> Any:
     if not isinstance(signature, str) or not re.fullmatch(r"\w+\(.*\)", signature.strip()):
         raise NotInHost(type(sender).__name__, str(signature), "connect() takes 'signal(argument types)' as text.")
     own = signal_of(sender, signature)
-    if own is None and QtCore.QObject.metaObject(sender).indexOfSignal(_normalised(signature)) < 0:
+    if own is None and not has_method(type(sender), signature, signals=True):
         raise NotInHost(type(sender).__name__, signature, "There is no signal with this signature.")
     return own
 
@@ -214,6 +250,7 @@ def patch() -> None:
     look_ups = {cls: cls.__getattribute__ for cls in _qobject_classes()}
     for cls, look_up in look_ups.items():
         _add_properties(cls)
+        _own_methods(cls)
         cls.__setattr__ = _set_attribute
         cls.__getattribute__ = _with_text_connections(look_up)
     base = QtCore.QObject
@@ -222,5 +259,5 @@ def patch() -> None:
         lambda self: QtCore.QObject.property(self, "objectName"),
         lambda self, value: self.setObjectName(value),
     )
-    base.className = lambda self: QtCore.QObject.metaObject(self).className()
+    base.className = lambda self: next(cls.__name__ for cls in type(self).__mro__ if is_stand_in(cls))
     base.delete = lambda self: self.deleteLater()

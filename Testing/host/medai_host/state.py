@@ -55,6 +55,7 @@ class Recorder:
     packages: list[PackageRequest] = field(default_factory=list)
     opened_urls: list[str] = field(default_factory=list)
     status_messages: list[str] = field(default_factory=list)
+    qt_messages: list[str] = field(default_factory=list)
     slot_errors: list[BaseException] = field(default_factory=list)
     box_answers: deque[Any] = field(default_factory=deque)
     file_answers: deque[Any] = field(default_factory=deque)

@@ -8,7 +8,7 @@ from typing import Any
 from PySide6 import QtCore, QtUiTools, QtWidgets
 
 from medai_host.errors import NotInHost
-from medai_host.pythonqt import loading, signal_of
+from medai_host.pythonqt import has_method, has_property, loading, signal_of
 
 # Classes of Slicer and CTK by name; filled by the modules that define them.
 STAND_INS: dict[str, type] = {}
@@ -33,8 +33,17 @@ def widget_class(name: str) -> type:
 
 
 class _Loader(QtUiTools.QUiLoader):
+    def __init__(self) -> None:
+        super().__init__()
+        self._host_errors: list[Exception] = []
+
     def createWidget(self, className: str, parent: Any = None, name: str = "") -> QtWidgets.QWidget:
-        widget = widget_class(className)(parent)
+        try:
+            widget = widget_class(className)(parent)
+        except Exception as error:
+            # An exception cannot cross the C++ of the loader: it is kept, and raised when the loader is done.
+            self._host_errors.append(error)
+            widget = QtWidgets.QWidget(parent)
         widget.setObjectName(name)
         return widget
 
@@ -42,12 +51,12 @@ class _Loader(QtUiTools.QUiLoader):
 def _check_properties(root: ET.Element) -> None:
     for element in root.iter("widget"):
         class_name, object_name = element.get("class", ""), element.get("name", "")
-        meta = widget_class(class_name).staticMetaObject
+        cls = widget_class(class_name)
         for prop in element.findall("property"):
             name = prop.get("name", "")
             if prop.get("stdset") == "0" or (class_name == "Line" and name == "orientation"):
                 continue
-            if meta.indexOfProperty(name) < 0:
+            if not has_property(cls, name):
                 raise NotInHost(class_name, name, f"It is a property of widget '{object_name}' in the .ui file.")
 
 
@@ -89,10 +98,9 @@ def _own_slot(receiver: QtCore.QObject, slot: str) -> Any:
 
 def _check_connection(sender: QtCore.QObject, signal: str, receiver: QtCore.QObject, slot: str) -> None:
     """QUiLoader only warns when a connection cannot be made."""
-    if sender.metaObject().indexOfSignal(_normalised(signal)) < 0:
+    if not has_method(type(sender), signal, signals=True):
         raise NotInHost(type(sender).__name__, signal, "A connection of the .ui file names this signal.")
-    meta = receiver.metaObject()
-    if meta.indexOfSlot(_normalised(slot)) < 0 and meta.indexOfSignal(_normalised(slot)) < 0:
+    if not has_method(type(receiver), slot, signals=True, slots=True):
         raise NotInHost(type(receiver).__name__, slot, "A connection of the .ui file names this slot.")
 
 
@@ -109,11 +117,14 @@ class QUiLoader:
         buffer = QtCore.QBuffer()
         buffer.setData(ET.tostring(root))
         buffer.open(QtCore.QIODevice.ReadOnly)
+        loader = _Loader()
         loading.append(True)
         try:
-            widget = _Loader().load(buffer, parent)
+            widget = loader.load(buffer, parent)
         finally:
             loading.clear()
+        if loader._host_errors:
+            raise loader._host_errors[0]
         if widget is None:
             return None
         for sender, signal, receiver, slot in plain:

@@ -142,7 +142,8 @@ def _make(widget: Any, hint: Any) -> GuiConnector | None:
     kind, notes = splitAnnotations(hint)
     exact = type(widget)
     if kind is bool and exact in (QtWidgets.QCheckBox, QtWidgets.QPushButton):
-        widget.checkable = True
+        if exact is QtWidgets.QPushButton:
+            widget.checkable = True
         return _Attribute(widget, "toggled", "checked", bool)
     if kind is int and exact in (QtWidgets.QSpinBox, QtWidgets.QSlider):
         _limit(widget, notes, -(2**31), 2**31 - 1, exact is QtWidgets.QSlider)

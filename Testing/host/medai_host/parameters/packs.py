@@ -7,6 +7,7 @@ from typing import Any
 
 import slicer
 
+from medai_host.errors import NotInHost
 from medai_host.parameters.annotations import IsInstance, NotNone, splitAnnotations, take_default, unannotatedType
 from medai_host.parameters.storage import MAKERS, Storage, storage_of
 
@@ -81,6 +82,11 @@ class _PackMethods:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._values.items())})"
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._saved_in is not None and name not in self.allParameters:
+            raise AttributeError(f"A {type(self).__name__} in a parameter node takes no new attribute '{name}'.")
+        super().__setattr__(name, value)
+
     def _changed(self) -> None:
         if self._saved_in is not None:
             node, storage, name = self._saved_in
@@ -130,6 +136,8 @@ def parameterPack(classtype: type | None = None) -> Any:
     members = members_of(classtype)
     if not members:
         raise ValueError(f"{classtype.__name__} declares no parameters.")
+    if "__init__" in classtype.__dict__:
+        raise NotInHost("parameterPack", "__init__", "Packs with their own __init__ are not imitated.")
     for member in members.values():
         member.serializer.validate(member.first_value())
     for name in ("allParameters", "getValue", "setValue", "dataType"):
