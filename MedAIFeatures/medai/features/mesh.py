@@ -173,19 +173,33 @@ def _stands_out(height: FloatArray) -> BoolArray:
     return np.asarray((height > along_rows) & (height > along_columns))
 
 
-def largest_distance(points: FloatArray) -> float:
+def largest_distance(points: FloatArray, *, cancel: CancelToken | None = None) -> float:
     """Return the largest distance between two points of a point set that spans space.
 
     Parameters
     ----------
     points : array, shape (N, 3)
+    cancel : CancelToken, optional
+        Polled once a block of 512 points.
 
     Notes
     -----
-    The two most distant points are corners of the convex hull (Qhull through SciPy), so only those are compared.
+    The two most distant points are corners of the convex hull (Qhull through SciPy).  With d a distance that occurs
+    and r the largest distance from a centre, both of them are at least d - r away from the centre; only such corners
+    are compared with each other.
     """
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import cdist
 
+    token = cancel or CancelToken()
     corners = points[ConvexHull(points).vertices] if len(points) > 32 else points
-    return max(float(cdist(corners[start : start + 512], corners).max()) for start in range(0, len(corners), 512))
+    reach = np.linalg.norm(corners - (corners.min(axis=0) + corners.max(axis=0)) / 2, axis=1)
+    first = corners[np.argmax(reach)]
+    second = corners[np.argmax(np.linalg.norm(corners - first, axis=1))]
+    known = float(np.linalg.norm(corners - second, axis=1).max())
+    far = corners[reach >= (known - reach.max()) * (1 - 1e-9)]
+    longest = known
+    for start in range(0, len(far), 512):
+        token.check()
+        longest = max(longest, float(cdist(far[start : start + 512], far).max()))
+    return longest

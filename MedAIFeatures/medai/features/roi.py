@@ -96,11 +96,16 @@ class Roi:
         return keep
 
     @cached_property
-    def sorted_values(self) -> npt.NDArray[np.float64]:
-        """Intensities of the intensity mask in ascending order, shape (N,)."""
+    def levels(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Different intensities of the intensity mask, ascending, and how many voxels have each; shapes (L,).
+
+        Images are mostly whole numbers, so a few thousand levels stand for millions of voxels.
+        """
         values = self.array[self.intensity_mask]
         values.sort()
-        return values.astype(np.float64, copy=False)
+        starts = np.flatnonzero(np.concatenate([[len(values) > 0], values[1:] != values[:-1]]))
+        counts = np.diff(np.append(starts, len(values)))
+        return values[starts].astype(np.float64), counts.astype(np.int64)
 
 
 def cut(

@@ -32,7 +32,7 @@ def test_the_cut_lies_where_the_segment_lies(pair: Callable) -> None:
     assert roi.voxels == 5
     assert roi.mask.shape == roi.array.shape == roi.geometry.shape == (2, 3, 1)
     assert roi.geometry.origin == tuple(volume.geometry.to_ras((3, 2, 1)))
-    assert np.array_equal(roi.sorted_values, np.sort(volume.array[mask == 1]))
+    assert np.array_equal(roi.levels[0], np.sort(volume.array[mask == 1]))
     assert np.shares_memory(roi.array, volume.array)
 
 
@@ -75,7 +75,7 @@ def test_limits_change_the_intensity_mask_only(pair: Callable) -> None:
     def kept(**limits: float) -> list[float]:
         roi = cut(volume, labels, labels.segments[0], box, IntensityLimits(**limits))
         assert roi.voxels == 5
-        return [float(v) for v in roi.sorted_values]
+        return roi.levels[0].tolist()
 
     assert kept() == [1, 2, 3, 4, 100]
     assert kept(lower=2, upper=4) == [2, 3, 4]
@@ -89,4 +89,13 @@ def test_nan_outside_the_segment_stays_outside(pair: Callable) -> None:
     volume, labels = pair([[[1, 0, 1]]], [[[1.0, np.nan, 3.0]]])
     roi = cut(volume, labels, labels.segments[0], find_boxes(labels)[1])
     assert roi.is_finite
-    assert roi.sorted_values.tolist() == [1, 3]
+    assert roi.levels[0].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, ">i4", bool])
+def test_levels_are_counted(pair: Callable, dtype: str) -> None:
+    volume, labels = pair([[[1, 1, 1, 1, 0]]], np.array([[[1, 0, 1, 1, 1]]]).astype(dtype))
+    levels, counts = cut(volume, labels, labels.segments[0], find_boxes(labels)[1]).levels
+    assert levels.tolist() == [0, 1]
+    assert counts.tolist() == [1, 3]
+    assert levels.dtype == np.float64

@@ -147,7 +147,11 @@ class Family(Member, Generic[S, M]):
                 shared = self.measure(roi, parsed, cancel=cancel)
             except Undefined as reason:
                 return [self._value(roi, info, math.nan, str(reason)) for info in self.features()]
-            return [self._one(roi, info, shared) for info in self.features()]
+            values = []
+            for info in self.features():
+                cancel.check()
+                values.append(self._one(roi, info, shared))
+            return values
 
     def _one(self, roi: Roi, info: FeatureInfo, shared: M) -> FeatureValue:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -32,36 +32,48 @@ class FirstOrderSettings(Settings):
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The intensities of a region.
+    """The intensities of a region, each different one once.
 
     Parameters
     ----------
-    values : array, shape (N,)
-        Ascending, N >= 1.
+    levels : array, shape (L,)
+        Ascending, L >= 1.
+    counts : array of int, shape (L,)
+        How many voxels have each level.
     origin : float
         Lower edge of the first bin.
     bin_width : float
         Width of a bin, in the image's unit.
     """
 
-    values: FloatArray
+    levels: FloatArray
+    counts: npt.NDArray[np.int64]
     origin: float
     bin_width: float
 
     @cached_property
+    def size(self) -> int:
+        """Number of voxels."""
+        return int(self.counts.sum())
+
+    def average(self, values: FloatArray) -> float:
+        """Return the mean over the voxels of something that depends on their intensity, shape (L,)."""
+        return float((values * self.counts).sum() / self.size)
+
+    @cached_property
     def mean(self) -> float:
         """Arithmetic mean; taken from the minimum, so that equal values give exactly their value."""
-        return float(self.values[0] + (self.values - self.values[0]).mean())
+        return float(self.levels[0]) + self.average(self.levels - self.levels[0])
 
     @cached_property
     def deviations(self) -> FloatArray:
-        """Differences from the mean, shape (N,)."""
-        return self.values - self.mean
+        """Differences of the levels from the mean, shape (L,)."""
+        return self.levels - self.mean
 
     @cached_property
     def variance(self) -> float:
         """Population variance (divided by N)."""
-        return float((self.deviations**2).mean())
+        return self.average(self.deviations**2)
 
     @cached_property
     def standard_moments(self) -> tuple[float, float]:
@@ -69,18 +81,30 @@ class Sample:
 
         The deviations are divided by the largest of them first, so that no power of them overflows or vanishes.
         """
-        if self.values[0] == self.values[-1]:
+        if len(self.levels) == 1:
             raise Undefined(FLAT)
         z = self.deviations / np.abs(self.deviations).max()
         squares = z * z
-        second = float(squares.mean())
-        return float((squares * z).mean()) / second**1.5, float((squares * squares).mean()) / second**2
+        second = self.average(squares)
+        return self.average(squares * z) / second**1.5, self.average(squares * squares) / second**2
 
     @cached_property
     def percentiles(self) -> tuple[float, float, float, float, float]:
         """10th, 25th, 50th, 75th and 90th percentile, linear between order statistics (Hyndman and Fan's type 7)."""
-        p10, p25, p50, p75, p90 = (_percentile(self.values, q) for q in (0.10, 0.25, 0.50, 0.75, 0.90))
+        p10, p25, p50, p75, p90 = (self._percentile(share) for share in (0.10, 0.25, 0.50, 0.75, 0.90))
         return p10, p25, p50, p75, p90
+
+    def _percentile(self, share: float) -> float:
+        """Return the value at position ``share (N - 1)`` of the sorted intensities, counted from 0."""
+        position = share * (self.size - 1)
+        below = math.floor(position)
+        low, high = (float(self.levels[np.searchsorted(self._ends, n, side="right")]) for n in (below, below + 1))
+        return low if low == high else low + (position - below) * (high - low)
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        """Position after the last voxel of each level; the last level has no end, so that N itself lies in it."""
+        return np.cumsum(self.counts[:-1])
 
     @cached_property
     def probabilities(self) -> FloatArray:
@@ -89,12 +113,11 @@ class Sample:
         Bin of x: ``floor((x - origin) / width)``; IBSI fixed bin size, where the origin is the lower intensity limit if
         there is one and the segment's minimum otherwise.
         """
-        bins = np.floor((self.values - self.origin) / self.bin_width)
+        bins = np.floor((self.levels - self.origin) / self.bin_width)
         if not np.isfinite(bins[-1]):
             raise Undefined("the intensities span more bins than a 64-bit number can count")
-        edges = np.flatnonzero(np.diff(bins)) + 1
-        counts = np.diff(np.concatenate([[0], edges, [len(bins)]]))
-        return np.asarray(counts / len(bins))
+        starts = np.flatnonzero(np.concatenate([[True], bins[1:] != bins[:-1]]))
+        return np.asarray(np.add.reduceat(self.counts, starts) / self.size)
 
 
 class FirstOrder(Family[FirstOrderSettings, Sample]):
@@ -111,13 +134,12 @@ class FirstOrder(Family[FirstOrderSettings, Sample]):
     Settings = FirstOrderSettings
 
     def measure(self, roi: Roi, settings: FirstOrderSettings, *, cancel: CancelToken) -> Sample:
-        """Sort the intensities once; minimum, maximum, percentiles and bins follow from the order."""
-        values = roi.sorted_values
-        cancel.check()
-        if not len(values):
+        """Sort and count the intensities once; every feature follows from the counts."""
+        levels, counts = roi.levels
+        if not len(levels):
             raise Undefined("no voxel of the segment lies inside the intensity limits")
         lower = roi.limits.lower if roi.limits is not None else None
-        return Sample(values, float(values[0]) if lower is None else lower, settings.bin_width)
+        return Sample(levels, counts, float(levels[0]) if lower is None else lower, settings.bin_width)
 
     @feature("Mean", ibsi="Q4LE", intensity_power=1)
     def mean(self, sample: Sample) -> float:
@@ -152,7 +174,7 @@ class FirstOrder(Family[FirstOrderSettings, Sample]):
     @feature("Minimum", ibsi="1GSF", intensity_power=1)
     def minimum(self, sample: Sample) -> float:
         """Smallest intensity."""
-        return float(sample.values[0])
+        return float(sample.levels[0])
 
     @feature("10th percentile", ibsi="QG58", intensity_power=1)
     def percentile_10(self, sample: Sample) -> float:
@@ -167,7 +189,7 @@ class FirstOrder(Family[FirstOrderSettings, Sample]):
     @feature("Maximum", ibsi="84IY", intensity_power=1)
     def maximum(self, sample: Sample) -> float:
         """Largest intensity."""
-        return float(sample.values[-1])
+        return float(sample.levels[-1])
 
     @feature("Interquartile range", ibsi="SALO", intensity_power=1)
     def interquartile_range(self, sample: Sample) -> float:
@@ -177,27 +199,27 @@ class FirstOrder(Family[FirstOrderSettings, Sample]):
     @feature("Range", ibsi="2OJQ", intensity_power=1)
     def intensity_range(self, sample: Sample) -> float:
         """``max(x) - min(x)``."""
-        return float(sample.values[-1] - sample.values[0])
+        return float(sample.levels[-1] - sample.levels[0])
 
     @feature("Mean absolute deviation", ibsi="4FUA", intensity_power=1)
     def mean_absolute_deviation(self, sample: Sample) -> float:
         """``sum(|x - m|) / N``."""
-        return float(np.abs(sample.deviations).mean())
+        return sample.average(np.abs(sample.deviations))
 
     @feature("Robust mean absolute deviation", ibsi="1128", intensity_power=1)
     def robust_mean_absolute_deviation(self, sample: Sample) -> float:
         """Mean absolute deviation of the intensities from P10 to P90, both included, from their own mean."""
-        low = np.searchsorted(sample.values, sample.percentiles[0], side="left")
-        high = np.searchsorted(sample.values, sample.percentiles[4], side="right")
-        kept = sample.values[low:high]
-        if not len(kept):
+        low = np.searchsorted(sample.levels, sample.percentiles[0], side="left")
+        high = np.searchsorted(sample.levels, sample.percentiles[4], side="right")
+        if low == high:
             raise Undefined("no intensity lies from the 10th to the 90th percentile")
-        return float(np.abs(kept - (kept[0] + (kept - kept[0]).mean())).mean())
+        kept = replace(sample, levels=sample.levels[low:high], counts=sample.counts[low:high])
+        return kept.average(np.abs(kept.deviations))
 
     @feature("Median absolute deviation", ibsi="N72L", intensity_power=1)
     def median_absolute_deviation(self, sample: Sample) -> float:
         """``sum(|x - median|) / N``: the mean deviation from the median, as IBSI defines it."""
-        return float(np.abs(sample.values - sample.percentiles[2]).mean())
+        return sample.average(np.abs(sample.levels - sample.percentiles[2]))
 
     @feature("Coefficient of variation", ibsi="7TET")
     def coefficient_of_variation(self, sample: Sample) -> float:
@@ -217,12 +239,12 @@ class FirstOrder(Family[FirstOrderSettings, Sample]):
     @feature("Energy", ibsi="N8CA", intensity_power=2)
     def energy(self, sample: Sample) -> float:
         """``sum(x^2)``; grows with the number of voxels."""
-        return float((sample.values**2).sum())
+        return float((sample.levels**2 * sample.counts).sum())
 
     @feature("Root mean square", ibsi="5ZWQ", intensity_power=1)
     def root_mean_square(self, sample: Sample) -> float:
         """``sqrt(sum(x^2) / N)``."""
-        return math.sqrt((sample.values**2).mean())
+        return math.sqrt(sample.average(sample.levels**2))
 
     @feature("Entropy", ibsi="TLU2", unit="bit")
     def entropy(self, sample: Sample) -> float:
@@ -235,13 +257,3 @@ class FirstOrder(Family[FirstOrderSettings, Sample]):
         """``sum(p^2)`` over the bins of fixed width; 1 if all voxels share one bin."""
         p = sample.probabilities
         return float(p @ p)
-
-
-def _percentile(values: FloatArray, share: float) -> float:
-    """Return a percentile of ascending values: linear at position ``share (N - 1)``, counted from 0."""
-    position = share * (len(values) - 1)
-    below = math.floor(position)
-    if below == len(values) - 1:
-        return float(values[below])
-    low, high = float(values[below]), float(values[below + 1])
-    return low + (position - below) * (high - low)

@@ -170,7 +170,8 @@ class Shape(Family[Settings, Body]):
     @feature("Maximum 3D diameter", ibsi="L0JK", unit="mm")
     def maximum_3d_diameter(self, body: Body) -> float:
         """Largest distance between two vertices of the mesh."""
-        return largest_distance(outer_vertices(body.roi.mask) * body.roi.geometry.spacing_kji)
+        points = outer_vertices(body.roi.mask) * body.roi.geometry.spacing_kji
+        return largest_distance(points, cancel=body.cancel)
 
     @feature("Major axis length", ibsi="TDIC", unit="mm")
     def major_axis_length(self, body: Body) -> float:
