@@ -181,6 +181,12 @@ def load_network(model: ModelInfo) -> torch.nn.Module:
         return _LOADED[key]
 
 
+def unload_networks() -> None:
+    """Forget loaded networks, so that their memory is given back."""
+    with _LOCK:
+        _LOADED.clear()
+
+
 def _load(model: ModelInfo) -> torch.nn.Module:
     import torch
     from safetensors import SafetensorError

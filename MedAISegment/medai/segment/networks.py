@@ -21,7 +21,7 @@ class UNet3DSettings(Settings):
 
     in_channels: int = Field(1, ge=1, le=64, description="Image channels.")
     out_channels: int = Field(2, ge=2, le=1024, description="Classes, background included.")
-    filters: tuple[int, ...] = Field((32, 64, 128, 256), min_length=2, max_length=7, description="Features per level.")
+    filters: tuple[int, ...] = Field((32, 64, 128, 256), min_length=3, max_length=7, description="Features per level.")
     deep_supervision: bool = Field(False, description="Extra outputs at coarser levels, used in training only.")
 
 
@@ -40,7 +40,7 @@ def _unet3d(spec: dict[str, Any]) -> torch.nn.Module:
         filters=list(s.filters),
         norm_name="instance",
         deep_supervision=s.deep_supervision,
-        deep_supr_num=max(1, min(2, levels - 2)),
+        deep_supr_num=min(2, levels - 2),
     )
 
 

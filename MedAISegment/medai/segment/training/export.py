@@ -30,15 +30,15 @@ def write_weights(network: torch.nn.Module, path: Path) -> FileEntry:
     in the card is measured with the stored weights.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {
         name: value.detach().to(torch.float16).contiguous()
         for name, value in network.state_dict().items()
         if not is_training_head(name)
     }
-    save_file(state, str(path))
-    data = path.read_bytes()
+    data = save(state)
+    path.write_bytes(data)
     return FileEntry(path=path.name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
@@ -74,9 +74,7 @@ def write_model(
     OutputError
         If the folder holds something, or cannot be written.
     """
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"The folder {target.name!r} is not empty.", hint="Choose a new folder for the model.")
+    target = require_new_folder(folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".medai-model-", dir=target.parent))
@@ -113,6 +111,20 @@ def write_model(
         raise OutputError(f"Cannot write {target.name!r}: {error.strerror}.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def require_new_folder(folder: str | Path) -> Path:
+    """Return the path if a model folder may be made there.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or a folder that holds something.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise OutputError(f"The folder {target.name!r} is not empty.", hint="Choose a new folder for the model.")
     return target
 
 

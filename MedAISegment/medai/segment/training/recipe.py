@@ -49,7 +49,7 @@ class Recipe(Settings):
     prepare: PrepareSettings = PrepareSettings()
     region: RegionHint | None = None
     patch: tuple[int, int, int] = Field((64, 64, 64), description="Voxels along K, J, I.")
-    filters: tuple[int, ...] = Field((24, 48, 96, 128), min_length=2, max_length=7)
+    filters: tuple[int, ...] = Field((24, 48, 96, 128), min_length=3, max_length=7)
     optimiser: OptimiserSettings = OptimiserSettings()
     augment: AugmentSettings = AugmentSettings()
     held_back: int = Field(0, ge=0, description="Cases that training never sees, chosen by the seed.")

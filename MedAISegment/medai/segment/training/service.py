@@ -16,7 +16,7 @@ from ..evaluate import Score, compare, summarise
 from ..models import read_model
 from ..segmenters.unet import UNet
 from .cases import Pair, find_pairs, load_case, split
-from .export import write_model
+from .export import require_new_folder, write_model
 from .loop import train
 from .recipe import Recipe
 
@@ -53,6 +53,7 @@ def train_model(
         If ``out`` holds something or cannot be written.
     """
     token = cancel or CancelToken()
+    require_new_folder(out)
     pairs = {p.case: p for p in find_pairs(data)}
     names, held = split(list(pairs), recipe.held_back, recipe.seed)
     part = sub_progress(progress, 0.0, 0.05)

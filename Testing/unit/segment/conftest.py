@@ -1,0 +1,54 @@
+"""A tiny model folder with random weights, written by the real exporter."""
+
+import pytest
+
+RECIPE = {
+    "id": "tiny",
+    "description": {
+        "title": "Tiny",
+        "summary": "For tests.",
+        "intended_use": "Tests.",
+        "limits": ["Random weights."],
+        "training_data": "None.",
+        "licence": "Apache-2.0",
+        "modality": "MR",
+        "side": "left",
+        "spacing_range_mm": [0.5, 1.6],
+        "volume_range_ml": {"Front": [0.001, 0.002]},
+    },
+    "labels": [{"label": 1, "name": "Front"}, {"label": 2, "name": "Back"}],
+    "region": {"size_mm": [16, 16, 16], "centroid": [0.5, 0.5, 0.5], "mni152": {"left": [-26, -22, -14]}},
+    "patch": [16, 16, 16],
+    "filters": [4, 8, 8],
+    "optimiser": {"epochs": 2, "batch": 2, "threads": 1, "warmup_steps": 1},
+    "seed": 3,
+}
+
+
+@pytest.fixture(scope="session")
+def recipe_dict():
+    return RECIPE
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """Folder of a model with fixed random weights that labels about every class somewhere."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("monai")
+    from medai.segment.networks import build_network
+    from medai.segment.training.export import write_model
+    from medai.segment.training.loop import network_settings
+    from medai.segment.training.recipe import Recipe
+
+    recipe = Recipe.parse(RECIPE)
+    torch.manual_seed(11)
+    network = build_network("unet3d", network_settings(recipe, deep_supervision=True))
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if "output_block" in name and value.ndim > 1:
+                value.mul_(5)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    metrics = {"labels": {}, "mean_dice": 0.0, "cases": 0}
+    history = {"losses": [1.0], "minutes": 0.0, "software": {}}
+    split = {"training": ["a"], "held_back": []}
+    return write_model(network, recipe, folder, split=split, history=history, measure=lambda path: metrics)
