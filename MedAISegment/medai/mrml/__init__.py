@@ -6,7 +6,6 @@ Qt is used.  Importing this package imports ``slicer`` (about 1.5 s), so the res
 
 from __future__ import annotations
 
-from .guard import InputGuard
 from .labelmaps import labels_from_volume, labels_to_volume
 from .provenance import provenance_of, stamp
 from .segment_reading import labels_from_segmentation, layers_from_segmentation, segment_ids
@@ -17,7 +16,6 @@ from .volumes import volume_from_node, volume_geometry, volume_to_node
 
 __all__ = [
     "HeadlessSession",
-    "InputGuard",
     "labels_from_segmentation",
     "labels_from_volume",
     "labels_to_segmentation",

@@ -20,7 +20,7 @@ def storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
     Kept: uint8, int16, uint16, int32, uint32, float32, float64.  Wider or rarer types go to the smallest fitting one:
     bool to uint8, int8 to int16 (MRML's image writer has no int8), float16 to float32, 64-bit integers to int32, uint32
-    or float64, long double to float64.
+    or float64.
 
     Parameters
     ----------
@@ -37,11 +37,9 @@ def storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return native
     if native.dtype.kind == "b":
         return native.astype(np.uint8)
-    if native.dtype.kind == "f":
-        wider = native.astype(np.float32 if native.dtype.itemsize < 4 else np.float64)
-        if np.array_equal(wider.astype(native.dtype), native, equal_nan=True):
-            return wider
-    elif native.dtype.kind in "iu":
+    if native.dtype == np.float16:
+        return native.astype(np.float32)
+    if native.dtype.kind in "iu":
         low, high = int(native.min()), int(native.max())
         for kind in (np.int16,) if native.dtype.itemsize == 1 else (np.int32, np.uint32):
             if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:

@@ -103,6 +103,12 @@ def get_flags(node: Any) -> tuple[QCFlag, ...]:
         ) from error
 
 
+def get_meta(node: Any) -> dict[str, Any]:
+    """Return the facts kept with an image or its labels, empty if there are none."""
+    meta = get_json(node, "Meta")
+    return meta if isinstance(meta, dict) else {}
+
+
 def image_geometry(image: Any, matrix: Any) -> Geometry:
     """Return a VTK image's grid; ``matrix`` places index (0, 0, 0), and the extent may start elsewhere."""
     i, j, k = image.GetDimensions()

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 _SAMPLES = 1_000_000
 _PERCENTILES = (0.5, 99.5)
+_LARGEST = 1e30
+"""Differences between larger values overflow on the way to the screen, which is in single precision."""
 _CT_SOFT_TISSUE_HU = (-160.0, 240.0)
 """Window 400 HU at level 40 HU, the usual first look at a body CT."""
 
@@ -23,7 +25,7 @@ def window_range(array: npt.NDArray[Any], modality: str = "", unit: str = "") ->
         return _CT_SOFT_TISSUE_HU
     flat = array.reshape(-1)
     sample = flat[:: max(1, flat.size // _SAMPLES)].astype(np.float64)
-    finite = sample[np.isfinite(sample)]
+    finite = np.clip(sample[np.isfinite(sample)], -_LARGEST, _LARGEST)
     if not finite.size:
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(finite, _PERCENTILES))

@@ -41,6 +41,7 @@ def labels_to_volume(
     node.SetAndObserveImageData(to_image(labels.array))
     set_affine(node, labels.geometry)
     set_flags(node, labels.flags)
+    set_json(node, "Meta", dict(labels.meta))
     set_json(node, "Segments", [segment.to_dict() for segment in labels.segments])
     for item in (node, colors):
         stamp(item, facts)
@@ -69,7 +70,7 @@ def labels_from_volume(node: Any, *, transform: TransformChoice = "error") -> La
     """
     require_node(node, "vtkMRMLLabelMapVolumeNode", "label map volume")
     volume: Volume = volume_from_node(node, transform=transform)
-    plain = LabelMap(volume.array, volume.geometry, flags=volume.flags)
+    plain = LabelMap(volume.array, volume.geometry, flags=volume.flags, meta=volume.meta)
     written = {item["label"]: Segment.from_dict(item) for item in get_json(node, "Segments") or ()}
     colors = node.GetDisplayNode().GetColorNode() if node.GetDisplayNode() is not None else None
     segments = list(written.values())

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..core.errors import SceneError
+from ..core.version import VERSION
 from ._slicer import slicer
 from .attributes import PREFIX, get_json, get_text, set_text, to_json
 
@@ -69,7 +70,7 @@ def facts_of(
         If a fact has no JSON form.
     """
     facts: dict[str, Any] = {
-        "made_by": "MedAI",
+        "made_by": f"MedAI {VERSION}",
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "content_sha256": content_sha256,
         "intended_use": "Research use only",

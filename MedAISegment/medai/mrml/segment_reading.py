@@ -14,7 +14,7 @@ from ..core.labelmap import MAX_LABEL, LabelMap, Segment
 from ..core.qc import QCFlag, Severity
 from ._slicer import BINARY_LABELMAP, REFERENCE_GEOMETRY, register_converters, slicer
 from .arrays import from_image, to_matrix
-from .attributes import exact_geometry, get_flags, image_geometry
+from .attributes import exact_geometry, get_flags, get_meta, image_geometry
 from .grids import counts_outside, place
 from .nodes import TransformChoice, label_of, require_node, to_world
 from .segment_objects import color_of, set_reference_geometry
@@ -122,8 +122,9 @@ def layers_from_segmentation(
     if not layers:
         layers.append(_Layer(np.zeros(target.shape, np.uint16)))
     order = {item.segment.label: number for number, item in enumerate(items)}
+    meta = get_meta(node)
     return tuple(
-        LabelMap(layer.array, target, tuple(sorted(layer.segments, key=lambda s: order[s.label])), tuple(flags))
+        LabelMap(layer.array, target, tuple(sorted(layer.segments, key=lambda s: order[s.label])), tuple(flags), meta)
         for layer in layers
     )
 
@@ -192,7 +193,7 @@ def _target(node: Any, reference: Any, transform: TransformChoice, world: npt.ND
     segmentation = node.GetSegmentation()
     text = segmentation.GetConversionParameter(REFERENCE_GEOMETRY)
     if not text and segmentation.ContainsRepresentation(BINARY_LABELMAP):
-        text = segmentation.DetermineCommonLabelmapGeometry(_ANY_EXTENT)
+        text = segmentation.DetermineCommonLabelmapGeometry(_ANY_EXTENT, None)
     image = slicer.vtkOrientedImageData()
     read = bool(text) and slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, image, False)
     if not read or min(image.GetDimensions()) < 1:

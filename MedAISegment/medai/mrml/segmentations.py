@@ -9,7 +9,7 @@ from typing import Any
 from ..core.errors import InputError, SceneError
 from ..core.labelmap import LabelMap
 from ._slicer import slicer
-from .attributes import set_affine, set_flags
+from .attributes import set_affine, set_flags, set_text, to_json
 from .nodes import (
     added,
     free_name,
@@ -96,6 +96,7 @@ def layers_to_segmentation(
         if "input_sha256" not in (provenance or {}):
             seen = volume_from_node(reference, transform="harden").digest()
     facts = facts_of(digest, provenance, seen)
+    meta = to_json({key: value for layer in layers for key, value in layer.meta.items()})
     if node is not None:
         require_target(node, "vtkMRMLSegmentationNode", "segmentation", scene)
         if node.GetParentTransformNode() is not None:
@@ -108,13 +109,13 @@ def layers_to_segmentation(
             refill(node.GetSegmentation(), entries)
             if name is not None:
                 node.SetName(name)
-            _finish(node, layers, reference, facts)
+            _finish(node, layers, reference, facts, meta)
         _place_beside(node, reference)
         return node
     created = _new_node(build(layers))
     created.SetName(free_name(scene, name, "Segmentation"))
     with added(scene, created):
-        _finish(created, layers, reference, facts)
+        _finish(created, layers, reference, facts, meta)
         created.CreateDefaultDisplayNodes()
     _place_beside(created, reference)
     return created
@@ -128,7 +129,7 @@ def _new_node(entries: Sequence[Entry]) -> Any:
     return node
 
 
-def _finish(node: Any, layers: Sequence[LabelMap], reference: Any, facts: Mapping[str, Any]) -> None:
+def _finish(node: Any, layers: Sequence[LabelMap], reference: Any, facts: Mapping[str, Any], meta: str) -> None:
     role = node.GetReferenceImageGeometryReferenceRole()
     if reference is not None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
@@ -137,6 +138,7 @@ def _finish(node: Any, layers: Sequence[LabelMap], reference: Any, facts: Mappin
         set_reference_geometry(node.GetSegmentation(), layers[0].geometry)
     set_affine(node, layers[0].geometry)
     set_flags(node, tuple(dict.fromkeys(flag for layer in layers for flag in layer.flags)))
+    set_text(node, "Meta", meta if meta != "{}" else "")
     stamp(node, facts)
 
 

@@ -12,7 +12,7 @@ from ..core.geometry import Geometry
 from ..core.volume import Volume
 from ._slicer import slicer
 from .arrays import from_image, storable, to_image, to_matrix
-from .attributes import exact_geometry, get_flags, get_json, image_geometry, set_affine, set_flags, set_json
+from .attributes import exact_geometry, get_flags, get_meta, image_geometry, set_affine, set_flags, set_json
 from .display import show_volume, window_range
 from .nodes import (
     TransformChoice,
@@ -69,7 +69,6 @@ def volume_from_node(node: Any, *, transform: TransformChoice = "error") -> Volu
     geometry = volume_geometry(node, transform=transform)
     array = np.array(from_image(node.GetImageData()), copy=True, order="C")
     scalar = node.IsA("vtkMRMLScalarVolumeNode")
-    meta = get_json(node, "Meta")
     return Volume(
         array,
         geometry,
@@ -77,7 +76,7 @@ def volume_from_node(node: Any, *, transform: TransformChoice = "error") -> Volu
         unit=unit_of(node) if scalar else "",
         name=node.GetName() or "",
         flags=get_flags(node),
-        meta=meta if isinstance(meta, dict) else {},
+        meta=get_meta(node),
     )
 
 
