@@ -32,7 +32,8 @@ def resample_array(
         to_sitk(array, geometry), list(target.size), sitk.Transform(3, sitk.sitkIdentity), codes[interpolator],
         [float(v) for v in lps[:3, 3]], list(target.spacing), direction, float(fill),
     )  # fmt: skip
-    return to_array(result)
+    # SimpleITK drops the fourth axis of a one-component image.
+    return to_array(result).reshape(*target.shape, *array.shape[3:])
 
 
 def resample_volume(

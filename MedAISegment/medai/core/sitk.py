@@ -43,7 +43,7 @@ def geometry_of(image: SimpleITK.Image) -> Geometry:
 
 
 def to_array(image: SimpleITK.Image) -> npt.NDArray[Any]:
-    """Return a copy of the voxels, shape (K, J, I[, components])."""
+    """Return a copy of the voxels, shape (K, J, I), or (K, J, I, components) if there is more than one component."""
     import SimpleITK as sitk
 
     return np.asarray(sitk.GetArrayFromImage(image))
