@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from medai.core.errors import GeometryError, InputError
 from medai.core.geometry import Geometry
 from medai.core.io import write_labelmap

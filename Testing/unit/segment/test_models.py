@@ -11,9 +11,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("monai")
 pytest.importorskip("safetensors")
 
+from safetensors.torch import load_file, save  # noqa: E402
+
 from medai.core.errors import ChecksumError, ManifestError, ModelError  # noqa: E402
 from medai.segment.models import ModelStore, load_network, read_model, shipped_roots, unload_networks  # noqa: E402
-from safetensors.torch import load_file, save  # noqa: E402
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from medai.core.errors import InputError
 from medai.core.geometry import Geometry
 from medai.core.resample import reorient_array

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from medai.core.errors import InputError, SettingsError, UnsupportedInput
 from medai.core.geometry import Geometry
 from medai.core.volume import Volume
