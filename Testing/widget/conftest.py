@@ -33,8 +33,8 @@ def _installed() -> bool:
 def host(_installed: bool) -> Iterator[SimpleNamespace]:
     """The stand-in's record, empty at the start of each test.
 
-    `host.installed` is False in a real Slicer. `host.record` holds boxes, file dialogs, package requests and errors that
-    left a slot; a test fails at its end if such an error was neither shown to the user nor taken from
+    `host.installed` is False in a real Slicer. `host.record` holds boxes, file dialogs, package requests and errors
+    that left a slot; a test fails at its end if such an error was neither shown to the user nor taken from
     `host.record.slot_errors`.
     """
     import medai_host
@@ -49,7 +49,7 @@ def host(_installed: bool) -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def scene(host: SimpleNamespace) -> Iterator[Any]:
-    """slicer.mrmlScene, empty before and after; the parameter nodes of modules, which outlive a closed scene, go too."""
+    """slicer.mrmlScene, empty before and after; modules' parameter nodes, which outlive a closed scene, go too."""
     import slicer
 
     def empty() -> None:
@@ -65,7 +65,7 @@ def scene(host: SimpleNamespace) -> Iterator[Any]:
 
 @pytest.fixture
 def load_module(scene: Any) -> Iterator[Callable[..., tuple[Any, Any]]]:
-    """`load_module("MedAISegment")` -> (module object, widget object), set up and entered; it is unloaded at the end."""
+    """`load_module("MedAISegment")` -> (module object, widget object), set up and entered; unloaded at the end."""
     import medai_host
     import slicer
 
@@ -97,7 +97,7 @@ def load_module(scene: Any) -> Iterator[Callable[..., tuple[Any, Any]]]:
 
 @pytest.fixture
 def process_events(host: SimpleNamespace) -> Callable[..., bool]:
-    """`process_events()` handles what waits; `process_events(until=callable, timeout=10)` waits, and tells if it came."""
+    """`process_events()` handles what waits; `process_events(until=callable, timeout=10)` waits, tells if it came."""
     import slicer
 
     def process(until: Callable[[], bool] | None = None, timeout: float = 10.0) -> bool:
@@ -134,7 +134,7 @@ def screenshot(process_events: Callable[..., bool]) -> Callable[..., Path]:
 
 @pytest.fixture
 def shown_errors(host: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """`shown_errors()` -> the texts of the error boxes shown so far; boxes are shown (and recorded), not only logged."""
+    """`shown_errors()` -> the texts of the error boxes so far; boxes are shown (and recorded), not only logged."""
     import slicer
 
     if host.installed:

@@ -78,8 +78,11 @@ def test_attributes_filter_and_are_given_to_new_nodes(scene, selector):
 def test_the_first_node_is_selected_when_the_scene_comes_and_none_is_no_choice(scene, selector):
     node = scene.AddNewNodeByClass(VOLUME)
     scene.AddNewNodeByClass(VOLUME)
+    told = []
+    selector.currentNodeChanged.connect(told.append)
     selector.setMRMLScene(scene)
     assert selector.currentNode() is node
+    assert told == [node]
 
 
 def test_nothing_is_selected_when_the_scene_comes_and_none_is_a_choice(scene, selector):

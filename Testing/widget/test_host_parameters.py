@@ -1,6 +1,7 @@
 """The parameter node wrapper: typed attributes, limits, and the binding to widgets in both directions."""
 
 import enum
+import operator
 import pathlib
 from typing import Annotated, Optional
 
@@ -21,7 +22,15 @@ class Mode(enum.Enum):
 def make(scene):
     """A wrapper class with one parameter of each kind, and a wrapped node of the scene."""
     import slicer
-    from slicer.parameterNodeWrapper import Choice, Default, Maximum, Minimum, WithinRange, parameterNodeWrapper, parameterPack
+    from slicer.parameterNodeWrapper import (
+        Choice,
+        Default,
+        Maximum,
+        Minimum,
+        WithinRange,
+        parameterNodeWrapper,
+        parameterPack,
+    )
 
     @parameterPack
     class Box:
@@ -192,7 +201,7 @@ def test_lists_and_packs_write_themselves(make):
     again = wrapper_class(node.parameterNode)
     assert (list(again.numbers), dict(again.table), again.box.width) == ([6, 5], {"k": 2.0}, 20.0)
     with pytest.raises(NotImplementedError):
-        node.numbers + [1]
+        operator.add(node.numbers, [1])
 
 
 def test_get_and_set_by_name(make):
@@ -201,7 +210,7 @@ def test_get_and_set_by_name(make):
     node.setValue("title", "x")
     assert (node.getValue("box.width"), node.getValue("title"), node.default("title").value) == (5.0, "x", "hello")
     for wrong in ("nothing", "box.nothing", "title.part"):
-        with pytest.raises(ValueError, match="nothing|part"):
+        with pytest.raises(ValueError, match=r"nothing|part"):
             node.getValue(wrong)
 
 
@@ -307,6 +316,46 @@ def test_a_saved_scene_brings_the_values_back(make, scene, tmp_path):
     assert (again.title, list(again.numbers)) == ("kept", [1, 2])
 
 
+def test_more_widgets_can_show_a_parameter(make):
+    import ctk
+    import qt
+
+    _, node, _ = make
+    label, spin, shapes, modes = qt.QLabel(), ctk.ctkDoubleSpinBox(), ctk.ctkComboBox(), ctk.ctkComboBox()
+    flag = qt.QPushButton()
+    tags = [
+        node.connectParametersToGui(m) for m in ({"title": label, "sigma": spin}, {"shape": shapes}, {"mode": modes})
+    ]
+    node.connectParametersToGui({"flag": flag})
+    assert tags == [0, 1, 2]
+    assert (label.text, spin.value, shapes.currentText, modes.currentText) == ("hello", 1.5, "round", "Good")
+    assert (flag.checkable, flag.checked) == (True, True)
+    spin.value = 2.5
+    modes.setCurrentText("Fast")
+    node.title = "new"
+    assert (node.sigma, node.mode, label.text) == (2.5, Mode.FAST, "new")
+
+
+def test_a_slider_needs_both_limits(make, scene):
+    import ctk
+    import qt
+    from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+    @parameterNodeWrapper
+    class Open:
+        size: float
+        count: int
+
+    node = Open(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+    for name, widget in (("size", ctk.ctkSliderWidget()), ("count", qt.QSlider())):
+        with pytest.raises(RuntimeError):
+            node.connectParametersToGui({name: widget})
+    spin = qt.QDoubleSpinBox()
+    node.connectParametersToGui({"size": spin})
+    spin.value = -1e6
+    assert node.size == -1e6
+
+
 def test_a_name_without_a_parameter_is_refused(make):
     import qt
 
@@ -322,7 +371,8 @@ def test_a_name_without_a_parameter_is_refused(make):
     ("widget", "parameter"),
     [
         ("QSpinBox", "sigma"),
-        ("QLabel", "title"),
+        ("QPlainTextEdit", "title"),
+        ("QLabel", "count"),
         ("QDoubleSpinBox", "count"),
         ("QLineEdit", "folder"),
         ("QComboBox", "title"),

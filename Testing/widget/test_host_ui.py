@@ -7,7 +7,11 @@ pytestmark = pytest.mark.usefixtures("host")
 CASES = {
     "qMRMLWidget": [],
     "qMRMLNodeComboBox": [
-        ("nodeTypes", "<stringlist><string>vtkMRMLScalarVolumeNode</string></stringlist>", ("vtkMRMLScalarVolumeNode",)),
+        (
+            "nodeTypes",
+            "<stringlist><string>vtkMRMLScalarVolumeNode</string></stringlist>",
+            ("vtkMRMLScalarVolumeNode",),
+        ),
         ("noneEnabled", "<bool>true</bool>", True),
         ("addEnabled", "<bool>false</bool>", False),
         ("removeEnabled", "<bool>false</bool>", False),
@@ -33,7 +37,10 @@ CASES = {
         ("filterBarVisible", "<bool>true</bool>", True),
         ("selectionMode", "<number>1</number>", 1),
     ],
-    "ctkCollapsibleButton": [("text", "<string>Advanced</string>", "Advanced"), ("collapsed", "<bool>true</bool>", True)],
+    "ctkCollapsibleButton": [
+        ("text", "<string>Advanced</string>", "Advanced"),
+        ("collapsed", "<bool>true</bool>", True),
+    ],
     "ctkCollapsibleGroupBox": [("title", "<string>More</string>", "More"), ("collapsed", "<bool>true</bool>", True)],
     "ctkSliderWidget": [
         ("minimum", "<double>-5.5</double>", -5.5),
@@ -237,8 +244,8 @@ def test_a_wrong_connection_is_refused(sender, signal, receiver, slot, load, not
 def test_a_collapsible_button_hides_and_shows_what_it_holds(load, process_events):
     inside = (
         '<layout class="QFormLayout" name="form"><item row="0" column="0"><widget class="QLabel" name="a"/></item>'
-        '<item row="0" column="1"><widget class="QLabel" name="b"><property name="visible"><bool>false</bool></property>'
-        "</widget></item></layout>"
+        '<item row="0" column="1"><widget class="QLabel" name="b"><property name="visible"><bool>false</bool>'
+        "</property></widget></item></layout>"
     )
     collapsed = '<property name="collapsed"><bool>true</bool></property>'
     widget, ui = load(ui_text(widget_text("ctkCollapsibleButton", collapsed, "fold", inside)))

@@ -6,6 +6,7 @@ It imitates the documented behaviour of Slicer; what is not here raises NotInHos
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from types import ModuleType
@@ -43,12 +44,16 @@ def install() -> bool:
 
     qtmodule.make()
     ctkwidgets.make()
-    from medai_host import ctkslider, i18n, nodecombobox, packaging, parameters, scripted, segments, tableview
+    from medai_host import i18n, packaging, parameters, scripted
     from medai_host.uiloader import STAND_INS
+
+    for name in ("ctkslider", "nodecombobox", "segments", "tableview"):
+        importlib.import_module(f"medai_host.{name}")  # for the stand-ins that they declare
 
     application.start()
     sys.excepthook = state.record_slot_error
     slicer.modules = modules.Modules()
+    modules.start_logics()
     slicer.selfTests = {}
     for name, cls in STAND_INS.items():
         if not name.startswith("ctk"):
@@ -65,7 +70,6 @@ def install() -> bool:
         sys.modules[f"slicer.{name}"] = module
         setattr(slicer, name, module)
     slicer.__getattr__ = _missing
-    assert ctkslider and nodecombobox and segments and tableview  # imported for their stand-ins
     return True
 
 

@@ -106,7 +106,7 @@ class qSlicerApplication(QtWidgets.QApplication):
     def restart(self) -> None:
         raise NotInHost("slicer.app", "restart()")
 
-    def _host_property(name: str) -> property:  # noqa: N805 - a helper of the class body, not a method
+    def _host_property(name: str) -> property:
         return property(lambda self: str(self._host_folder / name))
 
     temporaryPath = _host_property("tmp")

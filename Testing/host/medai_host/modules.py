@@ -23,10 +23,27 @@ LOGICS = {
     "plots": "vtkSlicerPlotsLogic",
     "models": "vtkSlicerModelsLogic",
     "markups": "vtkSlicerMarkupsLogic",
-    "colors": "vtkSlicerColorLogic",
+    "colors": "vtkMRMLColorLogic",  # the logic of the module adds colour files, which slicer-core has not
     "terminologies": "vtkSlicerTerminologiesModuleLogic",
     "texts": "vtkSlicerTextsLogic",
 }
+
+
+# The application makes the logics of all modules when it starts; these add node classes, colour tables and conversions.
+# The others are made when asked for, since they complain of files that slicer-core has not.
+STARTED = ("colors", "segmentations", "volumes", "tables", "markups", "models", "plots", "texts")
+CONVERSIONS = ("vtkBinaryLabelmapToClosedSurfaceConversionRule", "vtkClosedSurfaceToBinaryLabelmapConversionRule")
+
+
+def start_logics() -> None:
+    """Do what the modules of Slicer do at its start."""
+    for name in STARTED:
+        getattr(slicer.modules, name).logic()
+    factory = slicer.vtkSegmentationConverterFactory.GetInstance()
+    known = {rule.GetClassName() for rule in factory.GetConverterRules()}
+    for name in CONVERSIONS:
+        if name not in known:
+            factory.RegisterConverterRule(getattr(slicer, name)())
 
 
 class LogicModule:
@@ -39,6 +56,8 @@ class LogicModule:
     def logic(self) -> Any:
         if self._logic is None:
             self._logic = getattr(slicer, LOGICS[self.name])()
+            if hasattr(self._logic, "SetMRMLApplicationLogic"):
+                self._logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
             self._logic.SetMRMLScene(slicer.mrmlScene)
         return self._logic
 
@@ -219,4 +238,5 @@ def unload_scripted_module(module: qSlicerScriptedLoadableModule) -> None:
         slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(module.name)
         widget.hide()
         widget.deleteLater()
+        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
         module._host_widget = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,14 @@ class Observers:
             # Python may still hold a widget that Qt has deleted.
             if found is None or (isinstance(found.__self__, QtCore.QObject) and not shiboken6.isValid(found.__self__)):
                 return
-            found(data) if with_object else found()
+            # A collection in the middle of the call could delete the widget's parent, and with it the widget.
+            collecting = gc.isenabled()
+            gc.disable()
+            try:
+                found(data) if with_object else found()
+            finally:
+                if collecting:
+                    gc.enable()
 
         if with_object:
             call = vtk.calldata_type(vtk.VTK_OBJECT)(call)

@@ -13,6 +13,7 @@ from medai_host.ctkwidgets import ctkComboBox
 from medai_host.declare import stored
 from medai_host.errors import NotInHost
 from medai_host.mrmlbase import MRMLWidgetMixin, Observers
+from medai_host.nodekinds import NodeKindsMixin
 from medai_host.uiloader import stand_in
 
 NODE_ID_ROLE = QtCore.Qt.UserRole + 1
@@ -30,17 +31,13 @@ def _switch(attribute: str) -> tuple[Callable[..., None], QtCore.Property]:
     return set_flag, stored(bool, attribute, set_flag)
 
 
-def _attribute_matches(node: Any, name: str, value: Any) -> bool:
-    found = node.GetAttribute(name)
-    return found is not None if value is None else found == value
-
-
 @stand_in
-class qMRMLNodeComboBox(MRMLWidgetMixin, QtWidgets.QWidget):
+class qMRMLNodeComboBox(NodeKindsMixin, MRMLWidgetMixin, QtWidgets.QWidget):
     """A combo box of the scene's nodes of some classes, with items to create, rename and delete.
 
-    The items are [None], the nodes in scene order, a separator, the actions. Which item QComboBox selects by itself when
-    items come and go is left to QComboBox, as in Slicer: a box with no extra items selects the first node that appears.
+    The items are [None], the nodes in scene order, a separator, the actions. Which item QComboBox selects by itself
+    when items come and go is left to QComboBox, as in Slicer: a box without extra items selects the first node that
+    appears.
     """
 
     currentNodeChanged = QtCore.Signal(object)
@@ -105,7 +102,6 @@ class qMRMLNodeComboBox(MRMLWidgetMixin, QtWidgets.QWidget):
         self._host_scene_observers.clear()
         self._host_filling = True
         self._host_fill()
-        self._host_filling = False
         if scene is not None:
             add = self._host_scene_observers.add
             add(scene, slicer.vtkMRMLScene.NodeAddedEvent, self._host_on_added, with_object=True)
@@ -115,22 +111,11 @@ class qMRMLNodeComboBox(MRMLWidgetMixin, QtWidgets.QWidget):
         first = self.nodeFromIndex(0) if not self._host_none and self.nodeCount() else None
         wanted = old_id if had_nodes else (self._host_requested or (first.GetID() if first is not None else ""))
         self._host_requested = ""
-        self.setCurrentNodeID(wanted)
+        self._host_choose(wanted)
+        self._host_filling = False
+        self._host_emit_current()
+        self._host_hint()
         self.setEnabled(scene is not None)
-
-    def _host_shows(self, node: Any) -> bool:
-        if node.GetHideFromEditors() and not self._host_show_hidden:
-            return False
-        for kind in self._host_node_types:
-            exact = node.GetClassName() == kind
-            if not exact and not (self._host_show_children and node.IsA(kind)):
-                continue
-            if not exact and any(node.IsA(hidden) for hidden in self._host_hide_child_types):
-                continue
-            wanted = self._host_attributes.get(kind, {})
-            if all(_attribute_matches(node, name, value) for name, value in wanted.items()):
-                return True
-        return False
 
     def nodes(self) -> tuple[Any, ...]:
         scene = self.mrmlScene()
@@ -290,65 +275,22 @@ class qMRMLNodeComboBox(MRMLWidgetMixin, QtWidgets.QWidget):
         found = self.nodes()
         return found[index] if 0 <= index < len(found) else None
 
-    # --- creating and removing -------------------------------------------------------------------------------------
-
-    def addNode(self, node_type: str | None = None) -> Any:
-        scene = self.mrmlScene()
-        kind = node_type or (self._host_node_types[0] if self._host_node_types else None)
-        if scene is None or kind not in self._host_node_types:
-            return None
-        node = scene.CreateNodeByClass(kind)
-        node.UnRegister(None)
-        node.SetName(scene.GenerateUniqueName(self._host_base_names.get(kind) or self.nodeTypeLabel(kind)))
-        for name, value in self._host_attributes.get(kind, {}).items():
-            node.SetAttribute(name, value)
-        scene.AddNode(node)
-        if self._host_select_new:
-            self.setCurrentNode(node)
-        self.nodeAddedByUser.emit(node)
-        return node
-
-    def removeCurrentNode(self) -> None:
-        node = self.currentNode()
-        if node is not None:
-            self.mrmlScene().RemoveNode(node)
-
-    def nodeTypeLabel(self, node_type: str) -> str:
-        scene = self.mrmlScene()
-        label = self._host_labels.get(node_type)
-        if not label and scene is not None:
-            label = scene.GetTypeDisplayNameByClassName(node_type)
-        return label or "node"
-
-    def setNodeTypeLabel(self, label: str, node_type: str) -> None:
-        self._host_labels[node_type] = label
-        self._host_refill()
-
-    def addAttribute(self, node_type: str, name: str, value: Any = None) -> None:
-        self._host_attributes.setdefault(node_type, {})[name] = value
-        self._host_refill()
-
-    def removeAttribute(self, node_type: str, name: str) -> None:
-        self._host_attributes.get(node_type, {}).pop(name, None)
-        self._host_refill()
-
     # --- properties ------------------------------------------------------------------------------------------------
 
     def setNodeTypes(self, kinds: Any) -> None:
         if isinstance(kinds, str):
             raise TypeError("nodeTypes is a list of class names, not one text.")
         self._host_node_types = tuple(kind for kind in kinds if kind)
+        self._host_hint()
+        self._host_refill()
+
+    def _host_hint(self) -> None:
         label = self.nodeTypeLabel(self._host_node_types[0]) if self._host_node_types else "node"
         self._host_combo.setDefaultText(f"Select a {label}")
-        self._host_refill()
 
     def setHideChildNodeTypes(self, kinds: Any) -> None:
         self._host_hide_child_types = tuple(kinds)
         self._host_refill()
-
-    def setBaseName(self, base_name: str, node_type: str = "") -> None:
-        for kind in [node_type] if node_type else self._host_node_types:
-            self._host_base_names[kind] = base_name
 
     def setNoneDisplay(self, text: str) -> None:
         self._host_none_text = text
@@ -369,7 +311,9 @@ class qMRMLNodeComboBox(MRMLWidgetMixin, QtWidgets.QWidget):
     noneDisplay = stored(str, "_host_none_text", setNoneDisplay)
     selectNodeUponCreation = stored(bool, "_host_select_new", setSelectNodeUponCreation)
     baseName = QtCore.Property(
-        str, lambda self: next((self._host_base_names.get(k, "") for k in self._host_node_types), ""), setBaseName
+        str,
+        lambda self: next((self._host_base_names.get(k, "") for k in self._host_node_types), ""),
+        NodeKindsMixin.setBaseName,
     )
     currentNodeID = QtCore.Property(
         str, lambda self: self.currentNode().GetID() if self.currentNode() is not None else "", setCurrentNodeID

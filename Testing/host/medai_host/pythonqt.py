@@ -206,6 +206,9 @@ def _connection(sender: Any, signature: str) -> Any:
 
 def _connect(self: Any, signature: str, receiver: Any, slot: str | None = None) -> bool:
     """`object.connect("clicked(bool)", callable)` or `object.connect("clicked()", receiver, "slot()")`."""
+    if isinstance(signature, QtCore.QObject):
+        # PySide6 itself calls here, for QTimer.singleShot: connect(sender, SIGNAL(...), callable).
+        return bool(_qt_connect(signature, receiver, slot))
     target = receiver if slot is None else getattr(receiver, slot.split("(")[0])
     if not callable(target) and not isinstance(target, QtCore.SignalInstance):
         raise TypeError(f"connect('{signature}'): the receiver must be callable, not {type(target).__name__}.")
@@ -261,3 +264,4 @@ def patch() -> None:
     )
     base.className = lambda self: next(cls.__name__ for cls in type(self).__mro__ if is_stand_in(cls))
     base.delete = lambda self: self.deleteLater()
+    QtWidgets.QDialog.exec_ = lambda self: self.exec()  # the name in Slicer; PySide6 is about to drop it

@@ -13,8 +13,7 @@ from medai_host.errors import NotInHost
 from medai_host.uiloader import QUiLoader
 
 # All of these exist under these names in Slicer's `qt`.
-ALLOWED = frozenset(
-    """
+_NAMES = """
     Qt QObject QTimer QEvent QSize QSizeF QPoint QPointF QRect QRectF QUrl QFile QFileInfo QDir QIODevice QLocale
     QDateTime QDate QTime QElapsedTimer QThread QSysInfo QModelIndex QSortFilterProxyModel QSignalMapper
     QStandardPaths QItemSelectionModel QProcess QProcessEnvironment QSettings QEventLoop QMargins
@@ -26,8 +25,8 @@ ALLOWED = frozenset(
     QMenu QStatusBar QTabWidget QStackedWidget QSplitter QScrollArea QSizePolicy QSpacerItem QLayout QVBoxLayout
     QHBoxLayout QGridLayout QFormLayout QListWidget QListWidgetItem QListView QTableWidget QTableWidgetItem QTableView
     QTreeWidget QTreeWidgetItem QTreeView QHeaderView QAbstractItemView QStyle QToolTip QCompleter QUiLoader
-    """.split()
-)
+"""
+ALLOWED = frozenset(_NAMES.split())
 REPLACED: dict[str, Any] = {
     "QMessageBox": dialogs.QMessageBox,
     "QFileDialog": dialogs.QFileDialog,

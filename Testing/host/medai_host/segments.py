@@ -236,7 +236,9 @@ class qMRMLSegmentsTableView(MRMLWidgetMixin, QtWidgets.QWidget):
     headerVisible = QtCore.Property(
         bool, lambda self: not self._host_table.horizontalHeader().isHidden(), setHeaderVisible
     )
-    colorColumnVisible = QtCore.Property(bool, lambda self: not self._host_table.isColumnHidden(0), setColorColumnVisible)
+    colorColumnVisible = QtCore.Property(
+        bool, lambda self: not self._host_table.isColumnHidden(0), setColorColumnVisible
+    )
     visibilityColumnVisible = QtCore.Property(
         bool, lambda self: self._host_flags["visibility"], setVisibilityColumnVisible
     )

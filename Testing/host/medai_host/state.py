@@ -82,6 +82,6 @@ RECORD = Recorder()
 
 
 def record_slot_error(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
-    """Replacement of sys.excepthook: Qt slots and VTK observers report their exceptions there, as Slicer's console does."""
+    """Replacement of sys.excepthook, where Qt slots and VTK observers report their exceptions."""
     RECORD.slot_errors.append(value)
     traceback.print_exception(kind, value, trace, file=sys.stderr)

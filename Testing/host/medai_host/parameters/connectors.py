@@ -10,8 +10,8 @@ from typing import Any
 import slicer
 from PySide6 import QtWidgets
 
-from medai_host.ctkwidgets import ctkPathLineEdit
 from medai_host.ctkslider import ctkSliderWidget
+from medai_host.ctkwidgets import ctkComboBox, ctkDoubleSpinBox, ctkPathLineEdit
 from medai_host.nodecombobox import qMRMLNodeComboBox
 from medai_host.parameters.annotations import (
     Choice,
@@ -61,7 +61,9 @@ class GuiConnector:
 class _Attribute(GuiConnector):
     """A widget whose value is one of its attributes."""
 
-    def __init__(self, widget: Any, signal: str, attribute: str, kind: Callable[[Any], Any], to_widget: Any = None) -> None:
+    def __init__(
+        self, widget: Any, signal: str, attribute: str, kind: Callable[[Any], Any], to_widget: Any = None
+    ) -> None:
         super().__init__(widget)
         self.signal, self._attribute, self._kind, self._to_widget = signal, attribute, kind, to_widget or kind
 
@@ -80,6 +82,19 @@ class _PlainText(GuiConnector):
 
     def write(self, value: str) -> None:
         self._widget.setPlainText(value)
+
+
+class _Label(GuiConnector):
+    """A label only shows: nothing comes back from it."""
+
+    def onChanged(self, callback: Callable[[], None] | None) -> None:
+        self._callback = callback
+
+    def read(self) -> str:
+        return self._widget.text
+
+    def write(self, value: str) -> None:
+        self._widget.setText(value)
 
 
 class _Items(GuiConnector):
@@ -148,19 +163,21 @@ def _make(widget: Any, hint: Any) -> GuiConnector | None:
     if kind is int and exact in (QtWidgets.QSpinBox, QtWidgets.QSlider):
         _limit(widget, notes, -(2**31), 2**31 - 1, exact is QtWidgets.QSlider)
         return _Attribute(widget, "valueChanged", "value", int)
-    if kind is float and exact in (QtWidgets.QDoubleSpinBox, ctkSliderWidget):
+    if kind is float and exact in (QtWidgets.QDoubleSpinBox, ctkDoubleSpinBox, ctkSliderWidget):
         _limit(widget, notes, float("-inf"), float("inf"), exact is ctkSliderWidget)
         return _Attribute(widget, "valueChanged", "value", float)
-    if exact is QtWidgets.QComboBox and kind in (int, float, str, bool):
+    if exact in (QtWidgets.QComboBox, ctkComboBox) and kind in (int, float, str, bool):
         choice = findFirstAnnotation(notes, Choice)
         if choice is None:
             raise RuntimeError("A combo box needs a parameter that is annotated with Choice.")
         return _Items(widget, [str(c) for c in choice.choices], list(choice.choices))
-    if exact is QtWidgets.QComboBox and isinstance(kind, type) and issubclass(kind, enum.Enum):
+    if exact in (QtWidgets.QComboBox, ctkComboBox) and isinstance(kind, type) and issubclass(kind, enum.Enum):
         label = getattr(kind, "label", lambda member: member.name)
         return _Items(widget, [label(member) for member in kind], list(kind))
     if exact is QtWidgets.QLineEdit and kind is str:
         return _Attribute(widget, "textChanged", "text", str)
+    if exact is QtWidgets.QLabel and kind is str:
+        return _Label(widget)
     if exact is QtWidgets.QTextEdit and kind is str:
         return _PlainText(widget)
     if exact is ctkPathLineEdit and kind in PATH_TYPES:

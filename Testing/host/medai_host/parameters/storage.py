@@ -60,7 +60,11 @@ class TextStorage(Storage):
     """Anything that is one text: str, int, float, bool, paths, members of an Enum."""
 
     def __init__(
-        self, default: Callable[[], Any], to_text: Callable[[Any], str], from_text: Callable[[str], Any], *checks: Validator
+        self,
+        default: Callable[[], Any],
+        to_text: Callable[[Any], str],
+        from_text: Callable[[str], Any],
+        *checks: Validator,
     ) -> None:
         super().__init__(*checks)
         self._default, self._to_text, self._from_text = default, to_text, from_text
