@@ -89,7 +89,7 @@ def _read_header(path: Path) -> tuple[dict[str, str], int]:
                     f"The header of {name!r} states {key.strip()[:40]!r} twice.", hint="The header is damaged."
                 )
             fields[word] = value.strip()
-        elif word:
+        elif word and stop >= 0:
             raise InputError(f"The header of {name!r} has a line that is no field.", hint="The header is damaged.")
         if word == "elementdatafile":
             return fields, position

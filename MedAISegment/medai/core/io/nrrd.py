@@ -136,7 +136,7 @@ def _directions(fields: dict[str, str], dimension: int, name: str) -> list[Float
         raise InputError(f"'space directions' of {name!r} has {len(words)} entries for {dimension} axes.")
     found: list[FloatArray | None] = []
     for word in words:
-        if word.lower() == "none" or "nan" in word.lower():
+        if word.lower() == "none":
             found.append(None)
             continue
         found.append(np.array(numbers(word.strip("()").replace(",", " "), None, "space directions", name)))
@@ -197,7 +197,7 @@ def _affine(
             signs = _SPACES["lps"]
             flags = (orientation_unknown(f"the NRRD space {space[:40]!r} is not anatomical; taken as LPS"),)
     origin = fields.get("space origin")
-    if origin and "nan" not in origin.lower():
+    if origin:
         values = numbers(origin.strip("() ").replace(",", " "), None, "space origin", name)
         if len(values) > 3:
             raise InputError(f"'space origin' of {name!r} has {len(values)} numbers.")

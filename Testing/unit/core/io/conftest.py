@@ -8,6 +8,8 @@ import queue
 import subprocess
 import sys
 import threading
+import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -119,7 +121,7 @@ def write_slice() -> WriteSlice:
         data.file_meta = pydicom.dataset.FileMetaDataset()
         data.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
         data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-        data.SOPInstanceUID = f"2.25.{abs(hash(str(path))) % 10**12 + 1}"
+        data.SOPInstanceUID = f"2.25.{zlib.crc32(str(path).encode()) + 1}"
         data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
         data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
         data.PatientName, data.PatientID, data.PatientBirthDate = CANARY, "CANARY-ID", "19000101"
@@ -144,12 +146,13 @@ def write_slice() -> WriteSlice:
         else:
             data.PixelData = values.tobytes() + b"\0" * (values.nbytes % 2)
             data["PixelData"].VR = "OW" if values.dtype.itemsize > 1 else "OB"
-        for keyword, value in attributes.items():
-            if value is None:
-                delattr(data, keyword)
-            else:
-                setattr(data, keyword, value)
-        with pydicom.config.disable_value_validation():
+        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+            warnings.simplefilter("ignore")
+            for keyword, value in attributes.items():
+                if value is None:
+                    delattr(data, keyword)
+                else:
+                    setattr(data, keyword, value)
             data.save_as(path, enforce_file_format=True)
         return path
 

@@ -27,7 +27,14 @@ def test_split_name(name: str, expected: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("a.nii.gz", "nifti"), ("a.nhdr", "nrrd"), ("a.mhd", "meta"), ("a.JPEG", "picture"), ("a.dcm", "dicom"), ("a", "")],
+    [
+        ("a.nii.gz", "nifti"),
+        ("a.nhdr", "nrrd"),
+        ("a.mhd", "meta"),
+        ("a.JPEG", "picture"),
+        ("a.dcm", "dicom"),
+        ("a", ""),
+    ],
 )
 def test_format_of(name: str, kind: str) -> None:
     assert format_of(name) == kind

@@ -39,7 +39,7 @@ def test_gzip_of_several_members_with_padding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "zlib", "bzip2"])
 def test_every_single_bit_flip_in_a_stream_is_seen(tmp_path: Path, encoding: str, rng: np.random.Generator) -> None:
-    plain = rng.integers(0, 9, 600, dtype=np.uint8).tobytes()
+    plain = rng.integers(0, 9, 60, dtype=np.uint8).tobytes()
     packed = ENCODERS[encoding](plain)
     file = tmp_path / "x"
     seen = 0
@@ -59,7 +59,7 @@ def test_every_single_bit_flip_in_a_stream_is_seen(tmp_path: Path, encoding: str
 def test_every_cut_is_seen(tmp_path: Path, encoding: str) -> None:
     packed = ENCODERS[encoding](DATA[:2000])
     file = tmp_path / "x"
-    for length in range(1, len(packed)):
+    for length in range(1, len(packed), max(1, len(packed) // 60)):
         file.write_bytes(packed[:length])
         with pytest.raises(TruncatedFile):
             Payload(file, 0, encoding, 0, 2000).read()

@@ -138,9 +138,12 @@ def read_dataset(path: Path, keywords: tuple[str, ...], *, pixels: bool) -> Any:
             )
         except (MemoryError, RecursionError, InputError):
             raise
-        except EOFError:
-            raise TruncatedFile(f"{name!r} is cut short.", hint="Copy or export the file again.") from None
-        except Exception:  # damaged bytes make pydicom raise almost anything
+        except Exception as error:  # damaged bytes make pydicom raise almost anything
+            if pixels or isinstance(error, EOFError):  # the header alone was readable before
+                raise TruncatedFile(
+                    f"{name!r} is cut short or damaged: its pixels cannot be reached.",
+                    hint="Copy or export the file again.",
+                ) from None
             raise InputError(f"{name!r} is not a readable DICOM file.", hint="Export it again.") from None
 
 

@@ -65,7 +65,8 @@ def planes_of(header: Header) -> list[Plane]:
         raise UnsupportedInput(f"{name!r} maps its values by a table (Modality LUT), which is not read.")
     groups = value_of(data, "PerFrameFunctionalGroupsSequence", name)
     if groups is None:
-        return [_plane(header, frame, [data]) for frame in range(header.frames)]
+        # without functional groups only the first frame's position could be known
+        return [_plane(header, frame, [data], placed=header.frames == 1) for frame in range(header.frames)]
     if len(groups) != header.frames:
         raise InputError(f"{name!r} describes {len(groups)} frames but says it has {header.frames}.")
     shared = value_of(data, "SharedFunctionalGroupsSequence", name)
@@ -94,7 +95,7 @@ def _holder(header: Header, sources: list[Any], keyword: str) -> Any:
     return header.dataset
 
 
-def _plane(header: Header, frame: int, sources: list[Any]) -> Plane:
+def _plane(header: Header, frame: int, sources: list[Any], *, placed: bool = True) -> Plane:
     name = header.name
 
     def many(keyword: str, count: int) -> list[float] | None:
@@ -109,11 +110,13 @@ def _plane(header: Header, frame: int, sources: list[Any]) -> Plane:
         )
     check_scaling(1.0 if slope is None else slope, intercept or 0.0, name)
     position, orientation = many("ImagePositionPatient", 3), many("ImageOrientationPatient", 6)
+    if position is None or orientation is None or not placed:
+        position = orientation = None
     return Plane(
         header=header,
         frame=frame,
-        position=None if position is None or orientation is None else np.asarray(position),
-        axes=None if position is None or orientation is None else _axes(orientation, name),
+        position=None if position is None else np.asarray(position),
+        axes=None if orientation is None else _axes(orientation, name),
         spacing=_spacing(many("PixelSpacing", 2), name),
         slope=1.0 if slope is None else slope,
         intercept=intercept or 0.0,
