@@ -111,6 +111,11 @@ class Geometry:
             RAS mm of the centre of voxel (0, 0, 0).
         direction : array, shape (3, 3), optional
             Columns are the unit vectors of I, J, K in RAS; identity if not given.
+
+        Raises
+        ------
+        GeometryError
+            If the spacing is not positive and finite, or a direction is no unit vector.
         """
         _require_spacing(spacing)
         axes = np.eye(3) if direction is None else np.asarray(direction, dtype=np.float64)
@@ -293,6 +298,11 @@ class Geometry:
         """Return a grid of another spacing (mm along I, J, K) over the same box, aligned by its centre.
 
         The number of voxels is the box's length over the new spacing, rounded up, so nothing is cut off (as IBSI).
+
+        Raises
+        ------
+        GeometryError
+            If the spacing is not positive and finite, or gives more voxels along an axis than are allowed.
         """
         _require_spacing(spacing)
         lengths = np.asarray(self.size) * np.asarray(self.spacing)

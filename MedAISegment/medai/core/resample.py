@@ -22,6 +22,17 @@ def resample_array(
 
     Outside the source box the value is ``fill``; inside the outer half voxel the nearest border value is used.
     SimpleITK's ``ResampleImageFilter`` does the work; ``bspline`` is cubic.
+
+    Parameters
+    ----------
+    array : array, shape (K, J, I[, components])
+        The voxels.
+    geometry, target : Geometry
+        Their grid, and the grid wanted.
+    interpolator : {"nearest", "linear", "bspline"}
+        How values between voxel centres are made.
+    fill : float
+        Value outside the source.
     """
     import SimpleITK as sitk
 
@@ -43,6 +54,12 @@ def resample_volume(
 
     Parameters
     ----------
+    volume : Volume
+        Never changed.
+    target : Geometry
+        The grid wanted.
+    interpolator : {"nearest", "linear", "bspline"}
+        How values between voxel centres are made; see :func:`resample_array`.
     fill : float, optional
         Value outside the source; the volume's smallest finite value if not given.
     """
@@ -81,7 +98,22 @@ def reorient_plan(geometry: Geometry, orientation: str) -> tuple[tuple[int, int,
 
 
 def reorient_array(array: npt.NDArray[Any], geometry: Geometry, orientation: str) -> tuple[npt.NDArray[Any], Geometry]:
-    """Permute and flip axes to ``orientation``; returns a view and its grid, no value is interpolated."""
+    """Permute and flip axes; no value is interpolated.
+
+    Parameters
+    ----------
+    array : array, shape (K, J, I[, components])
+        The voxels.
+    geometry : Geometry
+        Their grid.
+    orientation : str
+        Directions in which I, J, K grow, for example ``RAS``; see :func:`reorient_plan`.
+
+    Returns
+    -------
+    array, Geometry
+        A view of the voxels and its grid.
+    """
     axes, flips = reorient_plan(geometry, orientation)
     result = array.transpose(*axes, *range(3, array.ndim))
     grid = geometry.transpose(axes)

@@ -186,7 +186,13 @@ def _join(path: str, key: str | int) -> str:
 
 
 def load_json_file(path: str | Path, *, where: str = "") -> Any:
-    """Read a JSON file strictly; see :func:`load_json`."""
+    """Read a JSON file strictly; see :func:`load_json`.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, is too large, is not UTF-8, or its text is not such JSON.
+    """
     file = Path(path)
     label = where or file.name
     try:

@@ -88,7 +88,22 @@ class Table:
 
     @classmethod
     def from_rows(cls, name: str, names: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
-        """Build a table from rows; raises :class:`InputError` unless each has one cell per name."""
+        """Build a table from rows.
+
+        Parameters
+        ----------
+        name : str
+            The table's name.
+        names : sequence of str
+            Names of the columns.
+        rows : sequence of sequences
+            One cell per column each.
+
+        Raises
+        ------
+        InputError
+            If a row has another number of cells.
+        """
         for number, row in enumerate(rows):
             if len(row) != len(names):
                 raise InputError(f"Row {number} of the table {name!r} has {len(row)} cells, expected {len(names)}.")
