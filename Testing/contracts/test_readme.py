@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from medai.core.version import VERSION
+
 INSTALL_AND_RUN = "python3 -m venv .venv && .venv/bin/pip install -e '.[demo]' && .venv/bin/medai demo"
 INSTALL_AND_TEST = ".venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest"
 COMMANDS = ("demo", "run", "segment", "train", "evaluate", "info")
@@ -65,6 +67,7 @@ def test_python_examples_compile(readme: str) -> None:
 def test_changelog_knows_the_version(repo: Path) -> None:
     version = re.search(r'^version = "([^"]+)"', (repo / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
     assert version is not None
+    assert version[1] == VERSION
     assert f"version: {version[1]}\n" in (repo / "CITATION.cff").read_text(encoding="utf-8")
     headings = re.findall(r"^## \[([^\]]+)\]", (repo / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings

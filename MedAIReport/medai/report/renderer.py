@@ -54,6 +54,15 @@ RENDERERS: Registry[Renderer] = Registry("renderer", "medai.report.renderers", R
 def render(report: Report, name: str, path: str | Path) -> Path:
     """Write a report with the renderer called ``name`` and return the file's path.
 
+    Parameters
+    ----------
+    report : Report
+        The report; never changed.
+    name : str
+        A member of :data:`RENDERERS`.
+    path : str or Path
+        The file to write.
+
     Raises
     ------
     SettingsError
