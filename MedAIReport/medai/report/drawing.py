@@ -121,10 +121,13 @@ def _stroke(picture: Image.Image, outline: Outline, unit: float) -> None:
     lines = _contours(outline.mask)
     if not lines:
         return
-    rim = _coverage(lines, picture.size, width + 2.0 * unit)
-    line = _coverage(lines, picture.size, width)
-    picture.paste((0, 0, 0), mask=rim)
-    picture.paste(outline.color, mask=line)
+    points = np.concatenate(lines)
+    margin = width + 4 * unit
+    top, left = (max(0, int(v)) for v in points.min(axis=0) - margin)
+    bottom, right = (math.ceil(v) + 1 for v in points.max(axis=0) + margin)
+    box = (left, top, min(right, picture.width), min(bottom, picture.height))
+    picture.paste((0, 0, 0), box, _coverage(lines, box, width + 2.0 * unit))
+    picture.paste(outline.color, box, _coverage(lines, box, width))
 
 
 def _contours(mask: Mask) -> list[npt.NDArray[np.float64]]:
@@ -134,15 +137,18 @@ def _contours(mask: Mask) -> list[npt.NDArray[np.float64]]:
     return [line - 1.0 for line in find_contours(np.pad(mask, 1), 0.5)]
 
 
-def _coverage(lines: list[npt.NDArray[np.float64]], size: tuple[int, int], width: float) -> Image.Image:
+def _coverage(lines: list[npt.NDArray[np.float64]], box: tuple[int, int, int, int], width: float) -> Image.Image:
+    """Return how much of each pixel of a box (left, top, right, bottom) the lines cover."""
     from PIL import Image, ImageDraw
 
+    size = box[2] - box[0], box[3] - box[1]
     large = Image.new("L", (size[0] * _SMOOTH, size[1] * _SMOOTH), 0)
     pen = ImageDraw.Draw(large)
+    corner = np.asarray([box[0], box[1]]) - 0.5
     for line in lines:
         # find_contours gives (row, column) of pixel centres.
-        points = [((float(x) + 0.5) * _SMOOTH, (float(y) + 0.5) * _SMOOTH) for y, x in line]
-        pen.line(points, fill=255, width=max(1, round(width * _SMOOTH)), joint="curve")
+        points = (line[:, ::-1] - corner) * _SMOOTH
+        pen.line(points.ravel().tolist(), fill=255, width=max(1, round(width * _SMOOTH)), joint="curve")
     return large.resize(size, Image.Resampling.BOX)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 
@@ -21,7 +22,7 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _+/.()-]{0,31}")
 
 
 def _number(text: str, unit: str) -> str:
-    if not _NUMBER.fullmatch(text.strip()):
+    if not _NUMBER.fullmatch(text.strip()) or not math.isfinite(float(text)):
         return ""
     return f"{float(text):.6g} {unit}"
 

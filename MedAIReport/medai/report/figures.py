@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.geometry import FloatArray, Geometry
 from medai.core.labelmap import LabelMap, Segment
 from medai.core.volume import Volume
@@ -53,6 +54,7 @@ class Illustrator:
         self._default = percentile_window(volume, self._array)
         # Outside the image every picture is black, whatever its window.
         self._black = -1e6 if is_hounsfield(volume) else self._default.level - self._default.width
+        self._step = 0
         self._lost = orientation_unknown(volume)
 
     @property
@@ -98,17 +100,7 @@ class Illustrator:
     ) -> KeyImage:
         title = "Slice" if self._lost or (native and self._volume.geometry.is_oblique) else plane.title
         where = title if self._lost or native else f"{title} {place(plane, centre)}"
-        data, pixels, letters = b"", 0, dict(_NO_LETTERS)
-        for pixels, greys in _STEPS:
-            grid = picture_grid(centre, right, down, fov, pixels)
-            letters = dict(_NO_LETTERS) if self._lost else edge_letters(grid)
-            outlines = self._outlines(grid, segment)
-            values = sample(self._array, self._volume.geometry, grid, "linear", self._black, _as_float)
-            grey = window.apply(values)
-            image = draw(grey, outlines, letters, fov, (title, window.text))
-            data = encode_png(image, [o.color for o in outlines], greys)
-            if len(data) <= self._budget:
-                break
+        data, pixels, letters = self._encode(segment, centre, (right, down), fov, (title, window))
         lost = "; orientation not recorded in the file" if self._lost else ""
         return KeyImage(
             plane="native" if native else plane.name,
@@ -126,14 +118,50 @@ class Illustrator:
             png_base64=base64.b64encode(data).decode("ascii"),
         )
 
+    def _encode(
+        self,
+        segment: Segment,
+        centre: FloatArray,
+        axes: tuple[npt.ArrayLike, npt.ArrayLike],
+        fov: float,
+        look: tuple[str, Window],
+    ) -> tuple[bytes, int, dict[str, str]]:
+        """Return the PNG, its size in pixels and its letters; the first of :data:`_STEPS` that fits the budget."""
+        title, window = look
+        data, pixels, letters, image, colors = b"", 0, dict(_NO_LETTERS), None, []
+        # What was too large for the picture before will be for this one: begin one step better than that ended.
+        for step in range(max(0, self._step - 1), len(_STEPS)):
+            self._step = step
+            greys = _STEPS[step][1]
+            if image is None or pixels != _STEPS[step][0]:
+                pixels = _STEPS[step][0]
+                grid = picture_grid(centre, axes[0], axes[1], fov, pixels)
+                letters = dict(_NO_LETTERS) if self._lost else edge_letters(grid)
+                outlines = self._outlines(grid, segment)
+                values = sample(self._array, self._volume.geometry, grid, "linear", self._black, _as_float)
+                image = draw(window.apply(values), outlines, letters, fov, (title, window.text))
+                colors = [outline.color for outline in outlines]
+            data = encode_png(image, colors, greys)
+            if len(data) <= self._budget:
+                break
+        return data, pixels, letters
+
     def _outlines(self, grid: Geometry, segment: Segment) -> list[Outline]:
         labels = self._labels
-        present = np.unique(sample(labels.array, labels.geometry, grid, "nearest", 0))
+        nearest = sample(labels.array, labels.geometry, grid, "nearest", 0)
+        margin = int(np.ceil(max(labels.geometry.spacing) / grid.spacing[0])) + 2
         found = []
         for other in labels.segments:
-            if other.label in present or other.label == segment.label:
+            rows, columns = np.nonzero(nearest == other.label)
+            if rows.size:
+                # Only the part of the picture around the segment is interpolated.
+                top, left = max(0, int(rows.min()) - margin), max(0, int(columns.min()) - margin)
+                part = np.s_[top : int(rows.max()) + margin + 1, left : int(columns.max()) + margin + 1]
+                mask = np.zeros(nearest.shape, dtype=np.float32)
+                height, width = mask[part].shape
                 pick = partial(_is_label, label=other.label)
-                mask = sample(labels.array, labels.geometry, grid, "linear", 0.0, pick)
+                box = grid.crop((0, top, left), (1, height, width))
+                mask[part] = sample(labels.array, labels.geometry, box, "linear", 0.0, pick)
                 found.append(Outline(mask, self._colors[other.label], other.label == segment.label))
         return found
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+
 from medai.core.errors import InputError, ReportError
 from medai.core.labelmap import Code, LabelMap, Segment
 from medai.core.progress import CancelToken, ProgressFn

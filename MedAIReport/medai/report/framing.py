@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from medai.core.geometry import FloatArray, Geometry
 
 from .slices import Plane

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.volume import Volume
 
 from .quantity import unit_text

@@ -10,8 +10,9 @@ import binascii
 import hashlib
 from typing import Annotated, Literal
 
-from medai.core.errors import ReportError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from medai.core.errors import ReportError
 
 from .quantity import Quantity
 from .text import JsonTree, Text

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.geometry import FloatArray, Geometry
 from medai.core.resample import resample_array
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from medai.core.atomic import ensure_folder
 from medai.core.errors import InputError
 from medai.core.labelmap import LabelMap
@@ -13,7 +15,6 @@ from medai.core.qc import QCFlag
 from medai.core.settings import Settings
 from medai.core.volume import Volume
 from medai.features import FeatureTable
-from pydantic import Field
 
 from .build import build_report
 from .model import Identity
