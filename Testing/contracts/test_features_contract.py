@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from medai.core.errors import Cancelled, DependencyError, GeometryError, InputError, SettingsError, UnsupportedInput
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap, Segment
@@ -22,7 +23,7 @@ from medai.core.progress import CancelToken
 from medai.core.volume import Volume
 from medai.features import FAMILIES, FeatureTable, extract
 from medai.features.families._base import Family, FeatureInfo
-from medai.features.roi import cut
+from medai.features.roi import cut, find_boxes
 
 NAMES = sorted(cls.name for cls in FAMILIES.classes())
 IBSI = re.compile(r"[0-9A-Z]{4}")
@@ -183,7 +184,7 @@ def test_small_and_flat_regions(family: Family[Any, Any], shape: tuple[int, int,
     ]
     grid = Geometry.from_spacing(shape, (0.5, 1.0, 3.0))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", RuntimeWarning)
         table = run(family, (Volume(array, grid), LabelMap(np.ones(shape, np.uint8), grid)))
     assert len(table.rows) == len(family.features())
     assert all(math.isfinite(row.value) is not bool(row.reason) for row in table.rows)
@@ -248,14 +249,41 @@ def test_cancelled_before_the_start(family: Family[Any, Any], scene: tuple[Volum
         family.compute(nothing, None, cancel=token)
 
 
-@pytest.mark.slow
-def test_cancelled_inside_a_large_segment(family: Family[Any, Any]) -> None:
-    """Row 46: within two seconds, also inside one family of one segment."""
-    shape = (180, 220, 220)
+class CountingToken(CancelToken):
+    """Counts how often it is asked, and is cancelled at a given time of asking."""
+
+    def __init__(self, stop_at: int = 0) -> None:
+        super().__init__()
+        self.asked = 0
+        self.stop_at = stop_at
+
+    def check(self) -> None:
+        self.asked += 1
+        if self.asked == self.stop_at:
+            self.cancel()
+        super().check()
+
+
+def test_cancelled_between_any_two_features(family: Family[Any, Any], scene: tuple[Volume, LabelMap]) -> None:
+    """Row 46: inside one segment the token is asked at least once a feature, and every time it counts."""
+    volume, labels = scene
+    roi = cut(volume, labels, labels.segments[1], find_boxes(labels)[2])
+    token = CountingToken()
+    family.compute(roi, None, cancel=token)
+    assert token.asked >= len(family.features())
+    for stop_at in range(1, token.asked + 1):
+        roi = cut(volume, labels, labels.segments[1], find_boxes(labels)[2])
+        with pytest.raises(Cancelled):
+            family.compute(roi, None, cancel=CountingToken(stop_at))
+
+
+def test_cancelled_inside_a_large_segment(family: Family[Any, Any], rng: np.random.Generator) -> None:
+    """Row 46: within two seconds, also inside one family of one segment of two million voxels."""
+    shape = (120, 130, 140)
     grid = Geometry.from_spacing(shape)
     mask = np.zeros(shape, np.uint8)
     mask[2:-2, 2:-2, 2:-2] = 1
-    pair = (Volume(np.arange(math.prod(shape), dtype=np.int32).reshape(shape), grid), LabelMap(mask, grid))
+    pair = (Volume(rng.normal(0, 100, shape).astype(np.float32), grid), LabelMap(mask, grid))
     token = CancelToken()
     asked: list[float] = []
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from medai.core.errors import Cancelled, DependencyError, MedAIError, SettingsError, UnsupportedInput
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap

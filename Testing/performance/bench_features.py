@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
+
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap
 from medai.core.volume import Volume

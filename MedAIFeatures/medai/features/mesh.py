@@ -13,6 +13,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.progress import CancelToken
 
 FloatArray = npt.NDArray[np.float64]

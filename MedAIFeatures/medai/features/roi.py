@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap, Segment
 from medai.core.volume import Volume

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from medai.core.errors import InputError
 from medai.core.labelmap import LabelMap, Segment
 from medai.core.progress import CancelToken, ProgressFn, no_progress

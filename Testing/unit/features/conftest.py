@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap
 from medai.core.volume import Volume

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from medai.core.errors import SettingsError
 from medai.features import FAMILIES, FeatureTable
 
@@ -26,10 +27,13 @@ def reasons(table: FeatureTable) -> dict[str, str]:
     return {row.feature: row.reason for row in table.rows if not row.defined}
 
 
-def test_against_numpy_and_scipy(measure: Callable, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("step", [0, 1, 10], ids=["every value once", "whole numbers", "tens"])
+def test_against_numpy_and_scipy(measure: Callable, rng: np.random.Generator, step: int) -> None:
     from scipy import stats
 
     image = rng.gamma(2.0, 30.0, (8, 9, 10)) - 20
+    if step:
+        image = np.rint(image / step) * step
     mask = rng.random(image.shape) < 0.4
     x = image[mask]
     table = measure(mask, image, only())

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from medai.core.io import read_labelmap, read_volume
 from medai.core.labelmap import LabelMap
 from medai.core.resample import resample_array

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from medai.core.errors import Cancelled
 from medai.core.progress import CancelToken
 from medai.features.mesh import largest_distance, outer_vertices, surface
@@ -83,6 +84,17 @@ def test_does_not_depend_on_the_orientation(rng: np.random.Generator, axes: tupl
 def test_few_vertices_of_a_box_are_compared() -> None:
     """A box has flat faces: only the vertices around its corners are candidates, however large it is."""
     assert len(outer_vertices(np.ones((40, 50, 60), bool))) == 3 * 8
+
+
+@pytest.mark.parametrize("squash", [1.0, 0.3])
+def test_largest_distance_of_many_corners(rng: np.random.Generator, squash: float) -> None:
+    """More corners of the hull than are compared at once."""
+    points = rng.normal(size=(2500, 3))
+    points = points / np.linalg.norm(points, axis=1, keepdims=True) * (1.0, 1.0, squash)
+    expected = max(float(np.linalg.norm(points - p, axis=1).max()) for p in points)
+    assert largest_distance(points) == expected
+    shuffled = rng.permutation(points) + 100.0
+    assert largest_distance(shuffled) == pytest.approx(expected, rel=1e-12)
 
 
 def test_cancel_between_slices() -> None:

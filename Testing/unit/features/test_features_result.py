@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from medai.core.errors import InputError, OutputError
 from medai.core.qc import QCFlag, Severity
 from medai.core.settings import load_json

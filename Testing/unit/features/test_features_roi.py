@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from medai.core.labelmap import LabelMap
 from medai.features import IntensityLimits
 from medai.features.roi import cut, find_boxes

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from medai.core.errors import Cancelled, GeometryError, InputError, SettingsError, UnsupportedInput
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap, Segment

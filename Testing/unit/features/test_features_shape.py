@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from medai.core.errors import GeometryError
 from medai.core.geometry import Geometry
 from medai.features import FAMILIES, FeatureTable, extract

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from medai.core.errors import InputError, SettingsError
 from medai.core.geometry import Geometry
 from medai.core.jobs import InlineRunner

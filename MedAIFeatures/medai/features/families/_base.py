@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+
 from medai.core.progress import CancelToken
 from medai.core.registry import Member
 from medai.core.settings import Settings

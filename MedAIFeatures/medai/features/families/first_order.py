@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+
 from medai.core.progress import CancelToken
 from medai.core.settings import Settings
 from medai.features.roi import Roi
-from pydantic import Field
 
 from ._base import Family, Undefined, feature
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import GeometryError
 from medai.core.progress import CancelToken
 from medai.core.settings import Settings
