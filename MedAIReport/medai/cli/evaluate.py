@@ -54,8 +54,8 @@ def _show(scores: list[Any], summary: dict[int, dict[str, Any]]) -> None:
         )  # fmt: skip
     for label, row in summary.items() if len({s.case for s in scores}) > 1 else ():
         table.add_row(
-            f"mean of {row['cases']}", str(label), *(_text(row[k]["mean"], d) for k, d in (("dice", 3), ("hd95_mm", 2))),
-            "", "", _text(row["volume_error_percent"]["mean"], 1), "", style="bold",
+            f"mean of {row['cases']}", str(label), _text(row["dice"]["mean"], 3),
+            _text(row["hd95_mm"]["mean"], 2), "", "", _text(row["volume_error_percent"]["mean"], 1), "", style="bold",
         )  # fmt: skip
     Console().print(table)
 

@@ -197,7 +197,10 @@ def _load(model: ModelInfo) -> torch.nn.Module:
         stored = load(data)
     except SafetensorError:
         raise ModelError(f"{model.id}: {model.manifest.weights.path} is not a safetensors file.") from None
-    network = build_network(model.manifest.network.name, dict(model.manifest.network.settings))
+    try:
+        network = build_network(model.manifest.network.name, dict(model.manifest.network.settings))
+    except SettingsError as error:
+        raise ManifestError(f"{model.id}: {error.message}", hint=error.hint) from None
     wanted = network.state_dict()
     aliases = _aliases(wanted)
     problems = _mismatches(stored, {n: v for n, v in wanted.items() if n not in aliases})

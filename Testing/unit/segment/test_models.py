@@ -113,6 +113,7 @@ def test_a_pickle_is_refused_and_not_run(folder, tmp_path):
     ("key", "change"),
     [
         ("network", lambda m: m["network"].update(name="os.system")),
+        ("network settings", lambda m: m["network"]["settings"].update(filters=[4, 8])),
         ("weights.path", lambda m: m["weights"].update(path="../../etc/passwd")),
         ("labels", lambda m: m.update(labels=[])),
         ("surprise", lambda m: m.update(surprise=1)),
