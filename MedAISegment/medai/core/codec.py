@@ -157,6 +157,7 @@ def _encode(value: Any, store: Callable[[Any], Any], where: str, depth: int, who
             "geometry": value.geometry.to_dict(),
             "segments": [segment.to_dict() for segment in value.segments],
             "flags": [flag.to_dict() for flag in value.flags],
+            "meta": _encode(dict(value.meta), store, f"{where}.meta", depth + 1),
         }
     if isinstance(value, Geometry):
         return {_TAG: "geometry", **value.to_dict()}
@@ -201,7 +202,8 @@ def _decode(value: Any, load: Callable[[Any], Array]) -> Any:
         geometry = Geometry.from_dict(value["geometry"])
         flags = tuple(QCFlag.from_dict(flag) for flag in value["flags"])
         if kind == "labelmap":
-            return LabelMap(array, geometry, tuple(Segment.from_dict(item) for item in value["segments"]), flags)
+            segments = tuple(Segment.from_dict(item) for item in value["segments"])
+            return LabelMap(array, geometry, segments, flags, _decode(value["meta"], load))
         return Volume(
             array, geometry, value["modality"], value["unit"], value["name"], flags, _decode(value["meta"], load)
         )
