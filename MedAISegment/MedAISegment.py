@@ -5,16 +5,18 @@ from typing import Annotated, Any
 
 import numpy as np
 import slicer
-from MedAISegmentLib.choices import Denoise, Device, Method, Region, Side
-from MedAISegmentLib.logic import MedAILogic, readVolume, requireNode
-from MedAISegmentLib.panel import MedAIPanel
-from MedAISegmentLib.runs import InputGuard, SceneRun
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
+from MedAISegmentLib.choices import Denoise, Device, Method, Region, Side
+from MedAISegmentLib.logic import MedAILogic, readVolume, requireNode
+from MedAISegmentLib.panel import MedAIPanel
+from MedAISegmentLib.runs import InputGuard, SceneRun
+
 TASK = "medai.segment.tasks:segment"
+NO_LIMIT = 1e9
 DEFAULT_SETTINGS = {"pipeline": [{"step": "threshold", "settings": {"method": "otsu"}}]}
 
 
@@ -45,8 +47,8 @@ class MedAISegmentParameterNode:
     region: Region = Region.ATLAS
     roi: vtkMRMLMarkupsROINode
     side: Side = Side.LEFT
-    lower: Annotated[float, WithinRange(-1e9, 1e9)] = 0.0
-    upper: Annotated[float, WithinRange(-1e9, 1e9)] = 1e9
+    lower: Annotated[float, WithinRange(-NO_LIMIT, NO_LIMIT)] = 0.0
+    upper: Annotated[float, WithinRange(-NO_LIMIT, NO_LIMIT)] = NO_LIMIT
     segmentation: vtkMRMLSegmentationNode
     showSurface: bool = False
     device: Device = Device.AUTO
@@ -94,6 +96,11 @@ class MedAISegmentWidget(MedAIPanel):
 
     def updatePanel(self):
         node = self._parameterNode
+        image = node.inputVolume.GetImageData() if node.inputVolume is not None else None
+        if node.method is Method.MANUAL and node.upper == NO_LIMIT and image is not None:
+            low, high = image.GetScalarRange()
+            node.lower, node.upper = (low + high) / 2, high  # limits to start from; this node's change calls here again
+            return
         network, box = node.method is Method.UNET, node.region is Region.BOX
         self.showRow("sigma", node.denoise is Denoise.GAUSSIAN)
         self.showRow("radius", node.denoise is Denoise.MEDIAN)
@@ -104,7 +111,9 @@ class MedAISegmentWidget(MedAIPanel):
         self.showRow("lower", node.method is Method.MANUAL)
         self.showRow("upper", node.method is Method.MANUAL)
         self.ui.advancedGroup.setVisible(network)
-        self.ui.methodInfoLabel.setText(self.methodInfo())
+        info = self.methodInfo()
+        self.ui.methodInfoLabel.setText(info)
+        self.ui.methodInfoLabel.setVisible(bool(info))
 
     def methodInfo(self):
         node = self._parameterNode
@@ -251,12 +260,12 @@ class MedAISegmentLogic(MedAILogic):
         if segmentationNode is None:
             name = slicer.mrmlScene.GenerateUniqueName(_("{image} segmentation").format(image=volumeNode.GetName()))
         node = labels_to_segmentation(
-            labels, slicer.mrmlScene, name, reference=volumeNode, node=segmentationNode, provenance=dict(labels.meta)
+            labels, slicer.mrmlScene, name, reference=volumeNode, node=segmentationNode, provenance=result["info"]
         )
         if showSurface:
             node.CreateClosedSurfaceRepresentation()
         return {
-            **result.get("info", {}),
+            **result["info"],
             "segmentationNodeId": node.GetID(),
             "volumesMl": labels.volumes_ml(),
             "flags": [flag.to_dict() for flag in labels.flags],

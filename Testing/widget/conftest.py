@@ -25,7 +25,7 @@ def _installed() -> bool:
     import medai_host
 
     if not medai_host.is_real_slicer():
-        pytest.importorskip("PySide6.QtWidgets", reason="needs PySide6-Essentials or Slicer")
+        pytest.importorskip("PySide6", minversion="6.10", reason="needs PySide6-Essentials 6.10 or newer, or Slicer")
     return medai_host.install()
 
 
