@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import InputError, OutOfMemory
 from medai.core.geometry import SHEAR_TOLERANCE, Geometry
 from medai.core.qc import QCFlag, Severity

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+
 from medai.core.errors import InputError, TruncatedFile, UnsupportedInput
 from medai.core.geometry import FloatArray
 from medai.core.qc import QCFlag

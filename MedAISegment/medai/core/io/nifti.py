@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from medai.core.errors import InputError, TruncatedFile, UnsupportedInput
 from medai.core.geometry import SHEAR_TOLERANCE, FloatArray
 from medai.core.qc import QCFlag

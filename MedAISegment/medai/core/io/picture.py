@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import AmbiguousInput, DependencyError, InputError, TruncatedFile, UnsupportedInput
 from medai.core.geometry import Geometry
 from medai.core.qc import QCFlag, Severity

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import AmbiguousInput, GeometryError, InputError
 from medai.core.geometry import FloatArray, Geometry
 from medai.core.qc import QCFlag

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import InputError
 
 MAX_FACTOR = 1e30

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import InputError, UnsupportedInput
 from medai.core.labelmap import MAX_LABEL, Code, LabelMap, Segment
 

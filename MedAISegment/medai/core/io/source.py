@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import InputError, TruncatedFile
 
 CHUNK = 1 << 18
@@ -110,7 +111,7 @@ class Payload:
         if self.encoding in ("gzip", "zlib"):
             most = held * MAX_DEFLATE_RATIO
         elif self.encoding == "bzip2":
-            return
+            most = self._bunzipped_size()  # bzip2 has no useful bound on its ratio
         if self.skip + self.nbytes > most:
             raise self._short(max(most - self.skip, 0), at_most=self.encoding != "raw")
 
@@ -164,6 +165,19 @@ class Payload:
             if total < self.skip + self.nbytes:
                 raise self._short(max(total - self.skip, 0))
         return buffer
+
+    def _bunzipped_size(self) -> int:
+        total, limit = 0, self.skip + self.nbytes
+        with open_file(self.path) as stream:
+            stream.seek(self.start)
+            try:
+                for piece in _bunzip(stream):
+                    total += len(piece)
+                    if total >= limit:
+                        break
+            except (OSError, EOFError, ValueError):
+                pass  # read() says what is wrong
+        return total
 
     def _short(self, held: int, at_most: bool = False) -> TruncatedFile:
         return TruncatedFile(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.atomic import atomic_path
 from medai.core.errors import UnsupportedInput
 from medai.core.geometry import Geometry
@@ -18,7 +19,8 @@ from medai.core.geometry import Geometry
 from . import meta, nifti
 from .formats import writable_suffix
 
-LEVEL = 6
+LEVEL = 4
+"""Compression level of zlib: near the size of 6 at about twice its speed."""
 _STEP = 1 << 24
 
 

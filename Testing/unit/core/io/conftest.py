@@ -20,13 +20,20 @@ import pytest
 CANARY = "CANARY^PATIENT"
 MEMORY_LIMIT = 3 << 30
 CHILD = """
-import json, resource, sys, traceback
+import json, os, resource, sys, time, traceback
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), int(sys.argv[1])))
 from medai.core.errors import MedAIError
 from medai.core.io import read_labelmap, read_volume
 for line in sys.stdin:
     try:
-        volume = read_volume(json.loads(line))
+        path = json.loads(line)
+        if path == "@raise":
+            raise RuntimeError("on purpose")
+        if path == "@crash":
+            os.abort()
+        if path == "@hang":
+            time.sleep(60)
+        volume = read_volume(path)
         answer = {"shape": volume.array.shape, "dtype": volume.array.dtype.str, "digest": volume.digest()}
         answer["flags"] = sorted(flag.code for flag in volume.flags)
         answer["text"] = json.dumps([dict(volume.meta), volume.name, [flag.message for flag in volume.flags]])
@@ -64,7 +71,7 @@ class GateChild:
             lines.put(line)
         lines.put(None)
 
-    def read(self, path: Path, timeout: float = 30.0) -> dict[str, Any]:
+    def read(self, path: Path | str, timeout: float = 60.0) -> dict[str, Any]:
         """Answer with ``shape`` ... or ``error`` if all is well; ``raw``, ``crash`` or ``hang`` if not."""
         process = self.process if self.process and self.process.poll() is None else self.start()
         assert process.stdin is not None

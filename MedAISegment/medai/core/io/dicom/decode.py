@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import DependencyError, InputError
 
 from .codestream import frame_size

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from medai.core.errors import DependencyError, InputError, TruncatedFile, UnsupportedInput
 from medai.core.io.source import open_file
@@ -16,7 +17,8 @@ from .facts import FACT_KEYWORDS
 from .values import decimals, text, value_of, whole
 
 MAX_FRAMES = 1 << 20
-DEFLATED = "1.2.840.10008.1.2.1.99"
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+_META_END = 1 << 16
 
 SPLIT_KEYWORDS = (
     "EchoTime", "EchoNumbers", "TemporalPositionIdentifier", "DiffusionBValue", "TriggerTime", "AcquisitionNumber",
@@ -110,6 +112,23 @@ def has_mark(path: Path) -> bool:
         return stream.read(132)[128:] == b"DICM"
 
 
+class ClampedStream:
+    """A file whose ``read`` never asks for more than is left.
+
+    A damaged element may claim 4 GiB; Python would allocate that before it finds the end of the file.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._size = os.fstat(stream.fileno()).st_size
+        self.tell, self.seek, self.close = stream.tell, stream.seek, stream.close
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to ``size`` bytes, everything that is left if negative."""
+        left = max(self._size - self._stream.tell(), 0)
+        return self._stream.read(left if size is None or size < 0 else min(size, left))
+
+
 def read_dataset(path: Path, keywords: tuple[str, ...], *, pixels: bool) -> Any:
     """Read chosen attributes of a file.
 
@@ -123,20 +142,19 @@ def read_dataset(path: Path, keywords: tuple[str, ...], *, pixels: bool) -> Any:
     pydicom = pydicom_module()
     name = path.name
     with quiet_pydicom(), open_file(path) as stream:
-        marked = stream.read(132)[128:] == b"DICM"
-        stream.seek(0)
-        try:
-            if marked:
-                meta = pydicom.filereader.read_file_meta_info(path)
-                if str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
-                    raise UnsupportedInput(
-                        f"{name!r} uses the transfer syntax Deflated Explicit VR Little Endian, which is not read.",
-                        hint="Convert it, for example with dcmconv of DCMTK.",
-                    )
-            return pydicom.dcmread(
-                stream, stop_before_pixels=not pixels, force=not marked, specific_tags=list(keywords)
+        head = stream.read(_META_END)
+        if DEFLATED in head:
+            raise UnsupportedInput(
+                f"{name!r} uses the transfer syntax Deflated Explicit VR Little Endian, which is not read.",
+                hint="Convert it, for example with dcmconv of DCMTK.",
             )
-        except (MemoryError, RecursionError, InputError):
+        stream.seek(0)
+        marked = head[128:132] == b"DICM"
+        try:
+            return pydicom.dcmread(
+                ClampedStream(stream), stop_before_pixels=not pixels, force=not marked, specific_tags=list(keywords)
+            )
+        except (MemoryError, RecursionError):
             raise
         except Exception as error:  # damaged bytes make pydicom raise almost anything
             if pixels or isinstance(error, EOFError):  # the header alone was readable before
@@ -170,14 +188,10 @@ def read_header(path: Path) -> Header | None:
     high = whole(dataset, "HighBit", name, 0, 63)
     if allocated != 1 and high is not None and high != stored - 1:
         raise UnsupportedInput(f"{name!r} keeps its values in unusual bits (High Bit {high}, Bits Stored {stored}).")
-    try:
-        syntax = str(dataset.file_meta.TransferSyntaxUID)
-    except AttributeError:
-        syntax = "1.2.840.10008.1.2"
     return Header(
         path=path,
         dataset=dataset,
-        syntax=syntax,
+        syntax=str(_meta_value(dataset, "TransferSyntaxUID", name) or "1.2.840.10008.1.2"),
         rows=rows,
         columns=columns,
         samples=samples,
@@ -190,11 +204,15 @@ def read_header(path: Path) -> Header | None:
     )
 
 
+def _meta_value(dataset: Any, keyword: str, name: str) -> Any:
+    return value_of(getattr(dataset, "file_meta", {}), keyword, name)
+
+
 def _require_no_image(dataset: Any, name: str) -> None:
     """Refuse a file without sizes whose class promises an image: its header was cut off."""
     from pydicom.uid import UID
 
-    found = value_of(dataset, "SOPClassUID", name) or dataset.file_meta.get("MediaStorageSOPClassUID")
+    found = value_of(dataset, "SOPClassUID", name) or _meta_value(dataset, "MediaStorageSOPClassUID", name)
     kind = UID(str(found or "")).name
     if not found or "Image" in kind or "Segmentation" in kind:
         raise TruncatedFile(

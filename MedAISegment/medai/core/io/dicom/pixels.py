@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import InputError, TruncatedFile, UnsupportedInput
 
 from .decode import decode_frame

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from medai.core.errors import InputError
 from medai.core.geometry import FloatArray
 from medai.core.io.gate import SHEAR_LIMIT_DEG

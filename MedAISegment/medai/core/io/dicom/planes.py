@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from medai.core.errors import InputError, UnsupportedInput
 from medai.core.geometry import SHEAR_TOLERANCE, FloatArray
 from medai.core.io.scaling import check_scaling

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import AmbiguousInput, InputError
 from medai.core.geometry import Geometry
 from medai.core.io.budget import check_sizes

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from medai.core.errors import AmbiguousInput, InputError, UnsupportedInput
 from medai.core.geometry import FloatArray
 
