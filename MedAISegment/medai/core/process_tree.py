@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,12 @@ def end_tree(child: subprocess.Popen[bytes], others: Iterable[psutil.Process] = 
             process.kill()
         except psutil.Error:
             pass
-    psutil.wait_procs([p for p in victims.values() if p.pid != child.pid], timeout=REAP_SECONDS)
+    # Not psutil.wait_procs: what is nobody's child any more may stay a zombie for ever where no init collects it.
+    end = time.monotonic() + REAP_SECONDS
+    while any(is_alive(process) for process in victims.values()) and time.monotonic() < end:
+        time.sleep(0.01)
     try:
-        child.wait(REAP_SECONDS)
+        child.wait(0.1)
     except subprocess.TimeoutExpired:
         pass  # stuck in the kernel; it dies as soon as it leaves it
 
