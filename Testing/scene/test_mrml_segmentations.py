@@ -11,6 +11,7 @@ pytest.importorskip("slicer")
 
 import slicer
 import vtk
+
 from medai.core.errors import GeometryError, InputError, SceneError
 from medai.core.geometry import Geometry
 from medai.core.labelmap import Code, LabelMap, Segment

@@ -9,6 +9,7 @@ pytest.importorskip("slicer")
 
 import slicer
 import vtk
+
 from medai.core.errors import GeometryError, SceneError, UnsupportedInput
 from medai.core.geometry import Geometry
 from medai.core.qc import QCFlag, Severity

@@ -12,7 +12,7 @@ from typing import Any
 from ..core.atomic import atomic_path
 from ..core.errors import InputError, OutputError, SceneError
 from ._slicer import register_converters, slicer, vtk
-from .bundle import check_bundle, check_written, count_lines, pack, safe_stem
+from .bundle import check_bundle, check_unpacked, check_written, count_lines, pack, safe_stem
 from .nodes import nodes_of
 
 SCENE_VERSION = "Slicer 5.12.0 0"
@@ -131,6 +131,7 @@ class HeadlessSession:
                 mrml = slicer.vtkMRMLScene.UnpackSlicerDataBundle(str(source), str(folder), messages)
                 if not mrml:
                     raise InputError(f"The scene {source.name!r} cannot be unpacked.", hint="Copy or save it again.")
+                check_unpacked(source, folder)
                 scene.SetURL(mrml)
                 read = scene.Connect(messages)
             scene.SetURL("")
