@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,15 @@ def tracked(repo: Path) -> list[str]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a git clone")
     return sorted(path for path in done.stdout.decode("utf-8").split("\0") if path)
+
+
+@pytest.fixture(scope="session")
+def installed_with_pip() -> str:
+    """The distribution's name; tests that read its metadata are skipped where the checkout is only on the path."""
+    try:
+        return metadata.distribution("medai-extension").metadata["Name"]
+    except metadata.PackageNotFoundError:
+        pytest.skip("not installed with pip")
 
 
 @pytest.fixture(scope="session")

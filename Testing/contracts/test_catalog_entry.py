@@ -70,7 +70,10 @@ def test_cmake_agrees_with_the_description(description: dict[str, str], cmake: d
 def test_addresses_start_at_the_homepage(cmake: dict[str, str], entry: dict[str, object]) -> None:
     owner_and_name = cmake["HOMEPAGE"].removeprefix("https://github.com/")
     assert entry["scm_url"] == f"https://github.com/{owner_and_name}.git"
-    urls = metadata.metadata("medai-extension").get_all("Project-URL") or []
+
+
+def test_package_names_the_same_homepage(cmake: dict[str, str], installed_with_pip: str) -> None:
+    urls = metadata.metadata(installed_with_pip).get_all("Project-URL") or []
     assert f"Homepage, {cmake['HOMEPAGE']}" in urls
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from importlib import metadata
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 OURS = "medai-extension"
 # `shap` needs the distribution `slicer`, whose import package overwrites Slicer's own.
 FORBIDDEN = {"shap", "slicer"}
+
+pytestmark = pytest.mark.usefixtures("installed_with_pip")
 
 
 def chains() -> dict[str, tuple[str, ...]]:
