@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import sys
 import tempfile
@@ -56,10 +57,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._host_manager = qSlicerModuleManager()
         self._host_logic: Any = None
         self._host_settings: Any = None
-        self.aboutToQuit.connect(self._host_clean)
-
-    def _host_clean(self) -> None:
-        shutil.rmtree(self._host_folder, ignore_errors=True)
+        atexit.register(shutil.rmtree, self._host_folder, ignore_errors=True)
 
     def testingEnabled(self) -> bool:
         return RECORD.testing

@@ -59,7 +59,7 @@ class QMessageBox(QtWidgets.QMessageBox):
 
 
 def _static(icon: str) -> Any:
-    def show(parent: Any, title: str, text: str, buttons: Any = QtWidgets.QMessageBox.Ok, *_: Any) -> Any:
+    def show(parent: Any, title: str, text: str, buttons: Any = QtWidgets.QMessageBox.Ok, /, *_: Any) -> Any:
         box = QMessageBox(parent)
         box.setIcon(getattr(QtWidgets.QMessageBox, icon))
         box.setWindowTitle(title)
@@ -112,7 +112,7 @@ class QFileDialog(QtWidgets.QFileDialog):
 
 
 def _file_question(method: str, cancelled: Any) -> Any:
-    def ask(parent: Any = None, caption: str = "", directory: str = "", filter: str = "", *_: Any) -> Any:
+    def ask(parent: Any = None, caption: str = "", directory: str = "", filter: str = "", /, *_: Any) -> Any:
         # PythonQt gives the path alone, where PySide6 gives it with the chosen filter.
         answer = RECORD.file_answers.popleft() if RECORD.file_answers else cancelled
         RECORD.file_dialogs.append(FileDialog(method, caption, str(directory), str(filter), answer))
