@@ -26,7 +26,7 @@ def info_command(json: JsonFlag = False) -> None:
         say(f"  {name:<14} cannot be used: {reason}")
     say(f"Protocols: {', '.join(facts['protocols'])}")
     for kind, members in facts["members"].items():
-        say(f"{kind.capitalize()}s: {', '.join(members['available'])}")
+        say(f"{kind.capitalize()}: {', '.join(members['available'])}")
         for name, reason in members["unavailable"].items():
             say(f"  {name} is unavailable: {reason}")
 
