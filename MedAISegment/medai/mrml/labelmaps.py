@@ -89,7 +89,6 @@ def _fill_colors(colors: Any, labels: LabelMap) -> None:
     colors.SetColor(0, "Background", 0.0, 0.0, 0.0, 0.0)
     for segment in labels.segments:
         colors.SetColor(segment.label, segment.name, *segment.color, 1.0)
-    colors.SetNamesInitialised(True)
 
 
 def _named(segment: Segment, colors: Any, taken: set[str]) -> Segment:
