@@ -6,15 +6,16 @@ from typing import Annotated, Any
 import numpy as np
 import qt
 import slicer
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
+
 from MedAISegmentLib.checklist import CheckList
 from MedAISegmentLib.featurenodes import digestsOf, hasFeatures, readFeatures, storeFeatures
 from MedAISegmentLib.logic import MedAILogic, guarded
 from MedAISegmentLib.panel import MedAIPanel
 from MedAISegmentLib.runs import SceneRun
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
-from slicer.i18n import tr as _
-from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 TASK = "medai.features.tasks:extract"
 
@@ -72,6 +73,7 @@ class MedAIFeaturesWidget(MedAIPanel):
         self._segments.show([(name, name, "") for name in names], set(node.skippedSegments))
         self._families.show(self.logic.families(), set(node.skippedFamilies))
         self.ui.tableView.setMRMLTableNode(node.table)
+        self.ui.tableView.resizeColumnsToContents()
         measured = hasFeatures(node.table)
         self.ui.resultGroup.setVisible(measured)
         self.ui.copyButton.setEnabled(measured)

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import qt
 import slicer
-from MedAISegmentLib.featurenodes import digestsOf, hasFeatures, readFeatures
-from MedAISegmentLib.logic import MedAILogic, guarded
-from MedAISegmentLib.panel import MedAIPanel
-from MedAISegmentLib.runs import SceneRun
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLTableNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
+
+from MedAISegmentLib.featurenodes import digestsOf, hasFeatures, readFeatures
+from MedAISegmentLib.logic import MedAILogic, guarded
+from MedAISegmentLib.panel import MedAIPanel
+from MedAISegmentLib.runs import SceneRun
 
 EXTRACT = "medai.features.tasks:extract"
 RENDER = "medai.report.tasks:render"

@@ -145,7 +145,8 @@ class MedAISegmentWidget(MedAIPanel):
         from MedAISegmentLib.dependencies import ensure
 
         node = self._parameterNode
-        ensure(deep=node.method is Method.UNET)
+        network = node.method is Method.UNET
+        ensure(deep=network, atlas=network and node.region is Region.ATLAS)
         self.fillModels()
         settings = self.logic.settingsOf(node)
         return self.logic.start(

@@ -8,7 +8,7 @@ from typing import Any
 import qt
 
 MAX_ROWS = 6
-MIN_ROW_PX = 18
+ROW_PX = 18
 FRAME_PX = 4
 
 
@@ -42,7 +42,8 @@ class CheckList:
             state = qt.Qt.Unchecked if reason or name in unticked else qt.Qt.Checked
             self._widget.item(row).setCheckState(state)
         rows = min(max(len(self._entries), 2), MAX_ROWS)
-        self._widget.setFixedHeight(rows * max(self._widget.sizeHintForRow(0), MIN_ROW_PX) + 2 * FRAME_PX)
+        hint = self._widget.sizeHintForRow(0)
+        self._widget.setFixedHeight(rows * (hint if hint > 0 else ROW_PX) + 2 * FRAME_PX)
         self._widget.blockSignals(False)
 
     def ticked(self) -> list[str]:

@@ -17,6 +17,7 @@ from slicer.i18n import tr as _
 RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
 REQUIREMENTS = RESOURCES / "MedAISegmentRequirements.txt"
 REQUIREMENTS_DEEP = RESOURCES / "MedAISegmentRequirementsDeep.txt"
+REQUIREMENTS_ATLAS = RESOURCES / "MedAISegmentRequirementsAtlas.txt"
 CONSTRAINTS = RESOURCES / "MedAISegmentConstraints.txt"
 TORCH_RANGE = ">=2.6,<2.14"
 
@@ -25,13 +26,15 @@ class Declined(Exception):
     """The user did not want anything installed."""
 
 
-def ensure(*, deep: bool = False) -> None:
+def ensure(*, deep: bool = False, atlas: bool = False) -> None:
     """Make the library's packages importable, asking the user before anything is installed.
 
     Parameters
     ----------
     deep : bool
         PyTorch and MONAI are needed too.
+    atlas : bool
+        The brain template is needed too.
 
     Raises
     ------
@@ -44,6 +47,8 @@ def ensure(*, deep: bool = False) -> None:
     if deep:
         _ensureTorch()
         _ensureListed(REQUIREMENTS_DEEP)
+    if atlas:
+        _ensureListed(REQUIREMENTS_ATLAS)
 
 
 def pinned(lines: list[str]) -> list[str]:

@@ -179,7 +179,6 @@ class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onFailed(self, error: Exception) -> None:
         from medai.core.errors import MedAIError
-
         from MedAISegmentLib.dependencies import Declined
 
         if isinstance(error, Declined):
