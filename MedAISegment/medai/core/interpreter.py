@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -27,16 +26,18 @@ def find_python() -> str:
     """
     if sys.executable and _is_python(Path(sys.executable)):
         return sys.executable
-    places = [Path(sys.executable).parent] if sys.executable else []
-    places += [Path(sys.prefix).parent / "bin", Path(sys.prefix) / "bin", Path(sys.prefix)]
-    for name in ("PythonSlicer", "python3", "python"):
-        for place in places:
-            found = shutil.which(name, path=str(place))
-            if found:
-                return found
-        found = shutil.which(name) if name == "PythonSlicer" else None
-        if found:
-            return found
+    prefix = Path(sys.prefix)
+    places = [prefix.parent.parent / "bin", prefix / "bin", prefix]
+    if sys.executable:
+        beside = Path(sys.executable).parent
+        places = [beside, beside / "bin", beside.parent / "bin", *places]
+    search_path = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    # A python3 on the PATH is the system's, which cannot import what the application can.
+    for name, folders in (("PythonSlicer", places + search_path), ("python3", places), ("python", places)):
+        for folder in folders:
+            candidate = folder / (f"{name}.exe" if os.name == "nt" else name)
+            if candidate.is_file() and os.access(candidate, os.X_OK):
+                return str(candidate)
     raise DependencyError(
         "No Python interpreter was found beside this application.", hint="Name one: WorkerRunner(python=...)."
     )

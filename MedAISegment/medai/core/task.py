@@ -7,13 +7,14 @@ outside ``medai`` can be named.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import Cancelled, DependencyError, MedAIError, OutOfMemory, SettingsError
+from .errors import Cancelled, DependencyError, MedAIError, OutOfMemory, OutputError, SettingsError
 from .progress import CancelToken, ProgressFn
 
 TaskFn = Callable[..., dict[str, Any]]
@@ -102,6 +103,8 @@ def translated(error: BaseException, what: str) -> MedAIError:
             "There is not enough memory for this step.",
             hint="Close other programs, crop or coarsen the image, or choose a smaller patch.",
         )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return OutputError("A disk is full.", hint="Free some space on the output's and the temporary folder's disk.")
     return MedAIError(
         f"An unexpected error ({type(error).__name__}) stopped {what}.",
         hint="Nothing was changed. Please report this with the log.",

@@ -130,11 +130,17 @@ class Worker:
             atomic.set_journal(self._scratch / "journal")
         token = self._tokens[job]
         request = json.loads((folder / REQUEST).read_bytes())
-        with LogCapture(lambda level, text: self.send({"type": "log", "job": job, "level": level, "message": text})):
-            outputs = run_task(
-                request["task"], codec.decode(request["inputs"], folder), request["settings"],
-                progress=_Progress(self, job), cancel=token,
-            )  # fmt: skip
+        progress = _Progress(self, job)
+        try:
+            with LogCapture(
+                lambda level, text: self.send({"type": "log", "job": job, "level": level, "message": text})
+            ):
+                outputs = run_task(
+                    request["task"], codec.decode(request["inputs"], folder), request["settings"],
+                    progress=progress, cancel=token,
+                )  # fmt: skip
+        finally:
+            progress.close()
         encoded = codec.encode(outputs, folder, prefix="outputs", cancel=token)
         (folder / RESULT).write_text(json.dumps(encoded, allow_nan=False), encoding="ascii")
 
@@ -155,22 +161,42 @@ class Worker:
 
 
 class _Progress:
-    """The progress function that a task gets: about twenty lines a second, whatever the task does."""
+    """The progress function that a task gets: at most about twenty lines a second, and the last word is never lost."""
 
     def __init__(self, worker: Worker, job: int) -> None:
         self._worker = worker
         self._job = job
+        self._lock = threading.Lock()
         self._last = float("-inf")
+        self._waiting: tuple[float, str] | None = None
+        self._timer: threading.Timer | None = None
 
     def __call__(self, fraction: float, message: str = "") -> None:
-        now = time.monotonic()
         if not math.isfinite(fraction):
             return
-        if fraction < 1.0 and now - self._last < _PROGRESS_SECONDS:
-            return
-        self._last = now
-        share = min(max(float(fraction), 0.0), 1.0)
-        self._worker.send({"type": "progress", "job": self._job, "fraction": share, "message": str(message)[:1000]})
+        with self._lock:
+            self._waiting = min(max(float(fraction), 0.0), 1.0), str(message)[:1000]
+            if time.monotonic() - self._last >= _PROGRESS_SECONDS:
+                self._send()
+            elif self._timer is None:
+                self._timer = threading.Timer(_PROGRESS_SECONDS, self._send_late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def close(self) -> None:
+        with self._lock:
+            self._send()
+
+    def _send_late(self) -> None:
+        with self._lock:
+            self._timer = None
+            self._send()
+
+    def _send(self) -> None:
+        if self._waiting is not None:
+            share, message = self._waiting
+            self._waiting, self._last = None, time.monotonic()
+            self._worker.send({"type": "progress", "job": self._job, "fraction": share, "message": message})
 
 
 def main() -> None:

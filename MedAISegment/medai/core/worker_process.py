@@ -29,6 +29,8 @@ _TAIL_LINES = 40
 _LAST_BREATH_SECONDS = 0.3
 _CRASH_REPORTS = ("Fatal Python error:", "Windows fatal exception:")
 _MALFORMED = "malformed"
+_KILLED = "was killed, probably by the operating system because the memory ran out"
+_MEMORY = "Close other programs, crop or coarsen the image, or choose a smaller patch. "
 _AGAIN = "Nothing was changed; run it again."
 _FIELDS: dict[str, dict[str, type]] = {
     "ready": {"protocol": int, "pid": int},
@@ -155,9 +157,13 @@ class WorkerProcess:
         if message.get("protocol") != PROTOCOL:
             raise WorkerError("The worker is of another version of MedAI.", hint="Install one version only.")
         try:
-            self._worker = psutil.Process(message["pid"])
-        except psutil.NoSuchProcess:
+            worker = psutil.Process(message["pid"])
+            ours = self._launcher in (worker, *worker.parents())
+        except psutil.Error:
             raise self._ended() from None
+        if not ours:  # it will be ended one day, so its number must not be taken on trust
+            raise WorkerError("The worker named a process that is not ours.", hint=_AGAIN)
+        self._worker = worker
         self.ready = True
 
     def _close_input(self) -> None:
@@ -199,7 +205,8 @@ class WorkerProcess:
             return WorkerError(
                 "The worker process did not start.", hint="See the log; is MedAI installed for this interpreter?"
             )
-        return WorkerError(f"The worker process {_why(self._child.returncode if by_itself else None)}.", hint=_AGAIN)
+        why = _why(self._child.returncode if by_itself else None)
+        return WorkerError(f"The worker process {why}.", hint=f"{_MEMORY if why == _KILLED else ''}{_AGAIN}")
 
 
 def _why(code: int | None) -> str:
@@ -208,7 +215,7 @@ def _why(code: int | None) -> str:
     if sys.platform == "win32" or not 0 < number < 65:
         return "ended unexpectedly" + (f" (exit status {code})" if code is not None else "")
     if number == 9:
-        return "was killed, probably by the operating system because the memory ran out"
+        return _KILLED
     try:
         return f"crashed ({signal.Signals(number).name})"
     except ValueError:

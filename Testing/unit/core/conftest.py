@@ -46,6 +46,13 @@ def chatter(inputs, settings, *, progress, cancel):
     return {}
 
 
+def two_words(inputs, settings, *, progress, cancel):
+    """Say something new at once after the first word, then work on in native code."""
+    progress(0.1, "first")
+    progress(0.2, "second")
+    time.sleep(60)
+
+
 def family(inputs, settings, *, progress, cancel):
     """Start a child and a detached grandchild, leave a temporary file and half an output, then hang."""
     from medai.core import atomic

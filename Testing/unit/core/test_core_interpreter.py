@@ -29,7 +29,7 @@ def executable(file: Path) -> str:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="executables without a suffix")
-@pytest.mark.parametrize("application", ["bin/SlicerApp-real", "Slicer", "bin/CustomApp-real", "python-thing"])
+@pytest.mark.parametrize("application", ["bin/SlicerApp-real", "Slicer", "MacOS/Slicer", "bin/CustomApp-real"])
 def test_inside_an_application_the_one_beside_it_is_taken(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, application: str
 ) -> None:
@@ -37,7 +37,7 @@ def test_inside_an_application_the_one_beside_it_is_taken(
     executable(tmp_path / "bin" / "python3")
     executable(tmp_path / application)
     monkeypatch.setattr(sys, "executable", str(tmp_path / application))
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "lib"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "nowhere" / "a" / "b"))
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert find_python() == expected
 
@@ -50,6 +50,8 @@ def test_an_application_without_a_name_looks_on_the_path(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "lib" / "Python"))
     monkeypatch.setenv("PATH", str(tmp_path / "somewhere"))
     assert find_python() == expected
+    nearer = executable(tmp_path / "bin" / "PythonSlicer")  # beside Slicer's lib/Python
+    assert find_python() == nearer
 
 
 def test_an_embedded_python_without_an_interpreter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from medai.core import selftest
-from medai.core.errors import Cancelled, DependencyError, InputError, MedAIError, OutOfMemory, SettingsError
+from medai.core.errors import (
+    Cancelled,
+    DependencyError,
+    InputError,
+    MedAIError,
+    OutOfMemory,
+    OutputError,
+    SettingsError,
+)
 from medai.core.progress import CancelToken, no_progress
 from medai.core.task import find_task, run_task, translated
 
@@ -93,6 +101,7 @@ def run(name: str, cancel: CancelToken | None = None) -> dict[str, Any]:
         (ImportError("libcudart.so"), DependencyError, "DEPENDENCY"),
         (ValueError("SECRET^JOHN"), MedAIError, "INTERNAL"),
         (FileNotFoundError(2, "No such file", "/data/SECRET/1.dcm"), MedAIError, "INTERNAL"),
+        (OSError(28, "No space left", "/data/SECRET"), OutputError, "OUTPUT"),
         (SystemExit("SECRET"), MedAIError, "INTERNAL"),
         (RecursionError("SECRET"), MedAIError, "INTERNAL"),
     ],

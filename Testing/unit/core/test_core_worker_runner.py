@@ -414,6 +414,14 @@ def test_progress_is_thinned_out(runner: WorkerRunner, probe: Callable[[str], st
     assert (progress[-1].fraction, progress[-1].message) == (1.0, "end")
 
 
+def test_the_last_word_before_a_long_silence_arrives(runner: WorkerRunner, probe: Callable[[str], str]) -> None:
+    job = runner.submit(probe("two_words"), {}, {})
+    start = time.monotonic()
+    assert drain(job, lambda event: event.message == "second")[-1].fraction == 0.2
+    assert time.monotonic() - start < 10.0
+    cancelled_within(job, 2.0)
+
+
 def test_log_lines_arrive(runner: WorkerRunner, probe: Callable[[str], str]) -> None:
     job = runner.submit(probe("log"), {}, {})
     job.result(LIMIT)
@@ -448,10 +456,11 @@ def test_the_child_finds_what_only_sys_path_knows_and_has_its_own_temporary_fold
         ("head -c 3000000 /dev/zero", "something that is not a message"),
         ("""echo '{"type": "ready", "protocol": 99, "pid": 1}'; sleep 60""", "another version"),
         ("""echo '{"type": "ready", "protocol": 1, "pid": 99999999}'; sleep 60""", "did not start"),
+        ("""echo '{"type": "ready", "protocol": 1, "pid": 1}'; sleep 60""", "a process that is not ours"),
         ("exit 3", "did not start"),
         ("echo 'ModuleNotFoundError: No module named medai' >&2; exit 1", "did not start"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_a_worker_that_does_not_speak_the_protocol_is_ended(
     empty: Path, tmp_path: Path, script: str, words: str
