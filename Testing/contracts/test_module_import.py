@@ -1,4 +1,7 @@
-"""Slicer imports every module file at start-up: that must be quick and must need nothing that Slicer does not have."""
+"""Slicer imports every module file at start-up: that must need nothing that Slicer does not have.
+
+How long it takes is measured by Testing/performance/bench_release.py.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,8 @@ NOT_AT_START = {
     "torch", "monai", "safetensors", "pydantic", "SimpleITK", "scipy", "skimage", "jinja2", "PIL", "psutil", "typer",
     "rich", "nilearn", "pydicom",
 }  # fmt: skip
-BUDGET_S = 0.3
 PROBE = """
-import importlib, json, sys, time
+import importlib, json, sys
 sys.path[:0] = {paths!r}
 import slicer
 import medai_host
@@ -40,39 +42,29 @@ for name in blocked:
         continue
     raise SystemExit("not blocked: " + name)
 before = set(sys.modules)
-start = time.perf_counter()
 for module in {modules!r}:
     importlib.import_module(module)
-seconds = time.perf_counter() - start
-print(json.dumps({{"seconds": seconds, "loaded": sorted(set(sys.modules) - before)}}))
+print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def probe(repo: Path, modules: tuple[str, ...], blocked: set[str]) -> tuple[float, set[str]]:
-    """Seconds that importing takes on top of ``import slicer``, and the top-level names of what it loaded."""
+def probe(repo: Path, modules: tuple[str, ...], blocked: set[str]) -> set[str]:
+    """Return the top-level names of what importing the modules loads on top of ``import slicer``."""
     paths = [str(repo / "Testing" / "host"), *(str(repo / name) for name in MODULES)]
     code = PROBE.format(paths=paths, blocked=blocked, modules=modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
-    return result["seconds"], {name.split(".")[0] for name in result["loaded"]}
+    return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
 
 
 def test_imports_with_none_of_our_packages_installed(repo: Path) -> None:
-    _seconds, loaded = probe(repo, MODULES, NOT_AT_START)
+    loaded = probe(repo, MODULES, NOT_AT_START)
     assert set(MODULES) <= loaded
     assert loaded & NOT_AT_START == set()
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_import_is_quick_and_loads_no_torch(module: str, repo: Path) -> None:
-    """The best of three counts, because other processes share the machine."""
-    times = []
-    for _ in range(3):
-        seconds, loaded = probe(repo, (module,), set())
-        assert module in loaded
-        assert loaded & NOT_AT_START == set()
-        times.append(seconds)
-        if seconds <= BUDGET_S:
-            break
-    assert min(times) <= BUDGET_S
+def test_a_module_alone_loads_nothing_heavy_even_if_it_is_installed(module: str, repo: Path) -> None:
+    loaded = probe(repo, (module,), set())
+    assert module in loaded
+    assert loaded & NOT_AT_START == set()
