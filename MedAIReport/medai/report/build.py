@@ -23,7 +23,7 @@ from .summary import make_summary
 from .text import clean_json
 
 DEFAULT_LIMITS = (
-    "Segments and numbers were made by software and were checked by nobody.",
+    "Segments and numbers are the output of software; they can be wrong without any flag being raised.",
     "Not validated for any clinical use.",
 )
 

@@ -13,8 +13,9 @@ MAX_TEXT = 4000
 _SPACES = re.compile(r"[\s\u2028\u2029\x85]+")
 # Bidirectional overrides can make a name read differently from what it is.
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_WHOLE_PATH = re.compile(r"^(?:file:)?(?:/|~|[A-Za-z]:[\\/]|\\\\).*[^\\/]", re.DOTALL)
-_PATH_INSIDE = re.compile(r"(?<![\w:/.])(?:file://|~|[A-Za-z]:)?(?:[\\/][^\s\\/'\"<>|:,;)]+){2,}")
+_WHOLE_PATH = re.compile(r"(?:file:)?(?:/[^\s/]|~[\w.-]*[\\/]|[A-Za-z]:[\\/]|\\\\)")
+# Folders may hold blanks, and where such a path ends inside a sentence nobody knows: rather too much is dropped.
+_PATH_INSIDE = re.compile(r"(?<![\w:/.])(?:file://|~|[A-Za-z]:)?(?:[\\/][^\\/'\"<>|:,;)]+)+[\\/][^\s\\/'\"<>|:,;)]+")
 
 
 def clean_text(value: Any) -> str:
@@ -27,10 +28,12 @@ def clean_text(value: Any) -> str:
     """
     if not isinstance(value, str):
         raise ValueError(f"text is needed, given {type(value).__name__}")
-    text = value.encode("utf-8", "replace").decode("utf-8")
+    # Far beyond what is kept, nothing is looked at.
+    text = value[: 4 * MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
     text = _BIDI.sub("", _SPACES.sub(" ", text))
     text = "".join("\ufffd" if _unprintable(c) else c for c in text).strip()
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    fits = len(text) <= MAX_TEXT and len(value) <= 4 * MAX_TEXT
+    return text if fits else text[: MAX_TEXT - 1] + "…"
 
 
 def _unprintable(char: str) -> bool:
@@ -38,23 +41,23 @@ def _unprintable(char: str) -> bool:
 
 
 def without_folders(text: str) -> str:
-    """Return text in which every absolute path is cut to its last part: folders often carry names of people."""
-    if _WHOLE_PATH.match(text) and " " not in text.split("/", 1)[0]:
-        return re.split(r"[\\/]", text.rstrip("\\/"))[-1]
+    """Return text in which every absolute path is cut to its file's name: folders often carry names of people."""
+    if _WHOLE_PATH.match(text):
+        return re.split(r"[\\/]", text)[-1] or "…"
     return _PATH_INSIDE.sub(lambda match: re.split(r"[\\/]", match.group())[-1], text)
 
 
 def clean_json(value: Any) -> Any:
     """Return a JSON value with clean texts and keys, no folders, and text in place of NaN and infinity."""
     if isinstance(value, dict):
-        return {clean_text(str(key)): clean_json(item) for key, item in value.items()}
+        return {without_folders(clean_text(str(key))): clean_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [clean_json(item) for item in value]
     if isinstance(value, bool) or value is None or isinstance(value, int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    return clean_text(without_folders(value if isinstance(value, str) else str(value)))
+    return without_folders(clean_text(value if isinstance(value, str) else str(value)))
 
 
 def flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:

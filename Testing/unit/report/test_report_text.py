@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 
 import pytest
 
@@ -46,6 +47,12 @@ def test_only_text_is_text() -> None:
     [
         ("/home/jane doe/study/t1.nii.gz", "t1.nii.gz"),
         ("C:\\Users\\Jane\\t1.nii", "t1.nii"),
+        ("C:\\Users\\Jane Doe\\t1.nii", "t1.nii"),
+        ("/home/jane doe/", "…"),
+        ("read /home/jane doe/t1.nii twice", "read t1.nii twice"),
+        ("~30 mL / min", "~30 mL / min"),
+        ("/ 5 mL", "/ 5 mL"),
+        ("a/b or c/d", "a/b or c/d"),
         ("\\\\server\\share\\t1.nii", "t1.nii"),
         ("~/data/t1.nii", "t1.nii"),
         ("read /home/jane/t1.nii twice", "read t1.nii twice"),
@@ -74,3 +81,9 @@ def test_flatten_shows_every_leaf_once() -> None:
         ("a.b", "1"), ("a.c", "1, 2"), ("d[0].e", "yes"), ("d[1].e", "none"), ("f", "none"), ("g", "0.1"),
         ("h", "none"),
     ]  # fmt: skip
+
+
+def test_a_hostile_text_is_cleaned_quickly() -> None:
+    begun = time.monotonic()
+    clean_json({"a": "/ " * 1_000_000, "b": "/a " * 1_000_000, "c": "\\\\" * 100_000})
+    assert time.monotonic() - begun < 20
