@@ -57,6 +57,16 @@ def dicom_file(codec: str) -> Callable[[Path, Any], Path]:
             data.compress(pydicom.uid.RLELossless)
             data.save_as(file)
             return file
+        if codec == "JPEG":
+            import SimpleITK as sitk
+
+            writer = sitk.ImageFileWriter()
+            writer.SetImageIO("GDCMImageIO")
+            writer.SetUseCompression(True)
+            writer.SetCompressor(codec)
+            writer.SetFileName(str(file))
+            writer.Execute(sitk.GetImageFromArray(PIXELS[None]))
+            return file
         from PIL import Image
 
         target = io.BytesIO()
@@ -75,7 +85,7 @@ SEEDS: dict[str, Callable[[Path, Any], Path]] = {
     "tif": picture_file(".tif"),
     "tif deflate": picture_file(".tif", compression="tiff_adobe_deflate"),
     "tif lzw": picture_file(".tif", compression="tiff_lzw"),
-    **{f"dcm {codec}": dicom_file(codec) for codec in ("native", "rle", "jpeg", "j2k")},
+    **{f"dcm {codec}": dicom_file(codec) for codec in ("native", "rle", "jpeg", "j2k", "JPEG")},
 }
 CHECKED = {"nii.gz", "png"}
 """Formats whose checksum covers every byte that matters: what is read must be what was written."""

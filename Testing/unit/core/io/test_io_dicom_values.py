@@ -6,7 +6,7 @@ import pytest
 
 from medai.core.errors import InputError
 from medai.core.io.dicom.facts import FACT_KEYWORDS, facts_of
-from medai.core.io.dicom.header import quiet_pydicom
+from medai.core.io.dicom.quiet import quiet_pydicom
 from medai.core.io.dicom.values import decimals, text, value_of, whole
 
 pydicom = pytest.importorskip("pydicom")

@@ -1,9 +1,7 @@
-"""Compressed frames to stored values: pydicom's decoders first, then SimpleITK's; else the missing codec is named."""
+"""Compressed frames to stored values: pydicom's decoders first, then GDCM's; else the missing codec is named."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +10,14 @@ import numpy.typing as npt
 from medai.core.errors import DependencyError, InputError
 
 from .codestream import frame_size
-from .header import Header, quiet_pydicom
+from .gdcm import GdcmDecoder
+from .header import Header
+from .quiet import quiet_pydicom, uid_name
 
 _RLE = "1.2.840.10008.1.2.5"
 _JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
-_SIMPLEITK = {
+_GDCM = {
     _JPEG_BASELINE, "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70",
     "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91",
 }  # fmt: skip
@@ -37,8 +37,17 @@ LOSSY = {
 """Transfer syntaxes that are, or may be, lossy."""
 
 
-def decode_frame(header: Header, stream: bytes) -> npt.NDArray[Any]:
+def decode_frame(header: Header, stream: bytes, gdcm: GdcmDecoder) -> npt.NDArray[Any]:
     """Return the stored values of one compressed frame, shape (J, I) or (J, I, components).
+
+    Parameters
+    ----------
+    header : Header
+        What the file says about its pixels.
+    stream : bytes
+        The frame's code stream.
+    gdcm : GdcmDecoder
+        Where codecs go that pydicom has no plugin for.
 
     Raises
     ------
@@ -57,11 +66,24 @@ def decode_frame(header: Header, stream: bytes) -> npt.NDArray[Any]:
                 "(rows, columns, components).",
                 hint="The file is damaged.",
             )
-    array = _by_pydicom(header, stream)
-    if array is None:
-        array = _by_simpleitk(header, stream)
-    if array is None:
+        if not 1 <= claimed.bits <= header.allocated:
+            raise InputError(
+                f"A compressed frame of {header.name!r} claims {claimed.bits} bits, its header allocates "
+                f"{header.allocated}.",
+                hint="The file is damaged.",
+            )
+    array, tried = None, False
+    decoder = _plugin(header)
+    if decoder is not None:
+        array, tried = _by_pydicom(decoder, header, stream), True
+    if array is None and header.syntax in _GDCM and header.samples == 1:
+        array, tried = gdcm.decode(_frame_dataset(header, stream)), True
+    if array is None and not tried:
         raise _no_codec(header.syntax)
+    if array is None:
+        raise InputError(
+            f"A compressed frame of {header.name!r} cannot be decoded.", hint="Copy or export the file again."
+        )
     shape = (header.rows, header.columns, header.samples)[: 3 if header.samples > 1 else 2]
     if array.shape != shape:
         raise InputError(
@@ -71,11 +93,9 @@ def decode_frame(header: Header, stream: bytes) -> npt.NDArray[Any]:
 
 
 def _no_codec(syntax: str) -> DependencyError:
-    from pydicom.uid import UID
-
     package = _PACKAGES.get(syntax, "pylibjpeg")
     return DependencyError(
-        f"No installed package reads the DICOM codec {UID(syntax).name!r} ({syntax}).",
+        f"No installed package reads the DICOM codec {uid_name(syntax)!r} ({syntax}).",
         hint=f"Install {package}: pip install pylibjpeg {package}."
         if package != "pylibjpeg"
         else "Decompress it first.",
@@ -106,41 +126,28 @@ def _frame_dataset(header: Header, stream: bytes) -> Any:
     return data
 
 
-def _by_pydicom(header: Header, stream: bytes) -> npt.NDArray[Any] | None:
+def _plugin(header: Header) -> Any:
+    """Return pydicom's decoder for this codec, None if it has none that works here."""
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID
 
+    if not uid_name(header.syntax):
+        return None
+    if header.syntax == _JPEG_EXTENDED and header.stored > 8:
+        return None  # Pillow offers itself for 12-bit JPEG, fails, and libjpeg complains on the console
     try:
         decoder = get_decoder(UID(header.syntax))
     except NotImplementedError:
         return None
-    if not decoder.is_available or (header.syntax == _JPEG_EXTENDED and header.stored > 8):
-        return None  # Pillow offers itself for 12-bit JPEG, fails, and libjpeg complains on the console
+    return decoder if decoder.is_available else None
+
+
+def _by_pydicom(decoder: Any, header: Header, stream: bytes) -> npt.NDArray[Any] | None:
     try:
         with quiet_pydicom():
             array, _ = decoder.as_array(_frame_dataset(header, stream), raw=header.samples == 1)
     except MemoryError:
         raise
-    except Exception:  # a plugin that cannot (12-bit JPEG in Pillow): the next decoder decides
+    except Exception:  # every plugin raises its own kinds for a damaged frame
         return None
     return np.asarray(array)
-
-
-def _by_simpleitk(header: Header, stream: bytes) -> npt.NDArray[Any] | None:
-    if header.syntax not in _SIMPLEITK or header.samples > 1:
-        return None
-    import SimpleITK as sitk
-
-    with tempfile.TemporaryDirectory(prefix="medai-") as folder, quiet_pydicom():
-        path = Path(folder, "frame.dcm")
-        _frame_dataset(header, stream).save_as(path, enforce_file_format=True)
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(path))
-        try:
-            image = np.asarray(sitk.GetArrayFromImage(reader.Execute()))
-        except RuntimeError:
-            raise InputError(
-                f"A compressed frame of {header.name!r} cannot be decoded.", hint="Copy or export the file again."
-            ) from None
-    return np.asarray(image[0])

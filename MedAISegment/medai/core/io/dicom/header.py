@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from medai.core.errors import DependencyError, InputError, TruncatedFile, UnsupportedInput
+from medai.core.errors import InputError, TruncatedFile, UnsupportedInput
 from medai.core.io.source import open_file
 
 from .facts import FACT_KEYWORDS
+from .quiet import pydicom_module, quiet_pydicom, uid_name
 from .values import decimals, text, value_of, whole
 
 MAX_FRAMES = 1 << 20
 DEFLATED = b"1.2.840.10008.1.2.1.99"
+IMPLICIT = "1.2.840.10008.1.2"
 _META_END = 1 << 16
 
 SPLIT_KEYWORDS = (
@@ -86,24 +86,6 @@ class Header:
     def text(self, keyword: str) -> str:
         """See :func:`medai.core.io.dicom.values.text`."""
         return text(self.dataset, keyword, self.name)
-
-
-def pydicom_module() -> Any:
-    """Import pydicom, or raise :class:`DependencyError` naming it."""
-    try:
-        import pydicom
-    except ImportError:
-        raise DependencyError("DICOM images need the package pydicom.", hint="pip install 'pydicom>=3'") from None
-    return pydicom
-
-
-@contextmanager
-def quiet_pydicom() -> Iterator[None]:
-    """Silence pydicom's warnings: they quote values, and values may be about a patient."""
-    pydicom = pydicom_module()
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def has_mark(path: Path) -> bool:
@@ -191,7 +173,7 @@ def read_header(path: Path) -> Header | None:
     return Header(
         path=path,
         dataset=dataset,
-        syntax=str(_meta_value(dataset, "TransferSyntaxUID", name) or "1.2.840.10008.1.2"),
+        syntax=_syntax(dataset, name),
         rows=rows,
         columns=columns,
         samples=samples,
@@ -208,13 +190,19 @@ def _meta_value(dataset: Any, keyword: str, name: str) -> Any:
     return value_of(getattr(dataset, "file_meta", {}), keyword, name)
 
 
+def _syntax(dataset: Any, name: str) -> str:
+    """Return the transfer syntax; a file without any is in DICOM's default, implicit little endian."""
+    found = str(_meta_value(dataset, "TransferSyntaxUID", name) or IMPLICIT)
+    if not re.fullmatch(r"[0-9.]{1,64}", found):
+        raise InputError(f"The transfer syntax of {name!r} is not a UID.", hint="The file is damaged.")
+    return found
+
+
 def _require_no_image(dataset: Any, name: str) -> None:
     """Refuse a file without sizes whose class promises an image: its header was cut off."""
-    from pydicom.uid import UID
-
     found = value_of(dataset, "SOPClassUID", name) or _meta_value(dataset, "MediaStorageSOPClassUID", name)
-    kind = UID(str(found or "")).name
-    if not found or "Image" in kind or "Segmentation" in kind:
+    kind = uid_name(str(found))
+    if not kind or "Image" in kind or "Segmentation" in kind:
         raise TruncatedFile(
             f"{name!r} has no Rows and Columns: it is damaged, cut short or no DICOM image.",
             hint="Copy or export the file again.",

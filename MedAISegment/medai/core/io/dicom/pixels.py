@@ -14,7 +14,9 @@ import numpy.typing as npt
 from medai.core.errors import InputError, TruncatedFile, UnsupportedInput
 
 from .decode import decode_frame
-from .header import Header, quiet_pydicom, read_dataset
+from .gdcm import GdcmDecoder
+from .header import Header, read_dataset
+from .quiet import quiet_pydicom
 
 _NATIVE: dict[str, Literal["<", ">"]] = {
     "1.2.840.10008.1.2": "<",
@@ -50,7 +52,7 @@ def check_kind(header: Header) -> None:
         raise UnsupportedInput(f"{header.name!r} is a colour image of {header.allocated} bits; 8 are read.")
 
 
-def read_frames(header: Header, frames: Sequence[int]) -> list[npt.NDArray[Any]]:
+def read_frames(header: Header, frames: Sequence[int], gdcm: GdcmDecoder) -> list[npt.NDArray[Any]]:
     """Return the stored values of some frames of one file.
 
     Parameters
@@ -59,6 +61,8 @@ def read_frames(header: Header, frames: Sequence[int]) -> list[npt.NDArray[Any]]
         The file.
     frames : sequence of int
         Frame numbers, from 0.
+    gdcm : GdcmDecoder
+        Decodes what pydicom cannot.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def read_frames(header: Header, frames: Sequence[int]) -> list[npt.NDArray[Any]]
     if header.syntax in _NATIVE:
         return [_native(header, raw, frame) for frame in frames]
     streams = _encapsulated(header, raw)
-    return [_masked(header, decode_frame(header, streams[frame])) for frame in frames]
+    return [_masked(header, decode_frame(header, streams[frame], gdcm)) for frame in frames]
 
 
 def _short(header: Header, why: str) -> TruncatedFile:

@@ -38,6 +38,8 @@ class Plane:
         Real value = slope x stored + intercept.
     scaled : bool
         True if the file states a slope and an intercept.
+    rescale_type : str
+        Unit of the real values as recorded, for example ``HU``; often empty.
     """
 
     header: Header

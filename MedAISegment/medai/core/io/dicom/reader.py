@@ -21,10 +21,12 @@ from medai.core.volume import Volume
 from .decode import LOSSY
 from .facts import facts_of
 from .folder import scan
+from .gdcm import GdcmDecoder
 from .header import Header, read_header
 from .pixels import check_kind, read_frames, stored_type
 from .placement import Placement, place
 from .planes import Plane, planes_of
+from .quiet import uid_name
 from .series import Series, SeriesInfo, choose, folder_label, refuse_other_kinds, series_of
 
 _UNITS = {"HU": "[hnsf'U]", "BQML": "Bq/mL", "GML": "g/mL", "CNTS": "{counts}", "CPS": "{counts}/s"}
@@ -128,16 +130,17 @@ def _values(planes: Sequence[Plane]) -> npt.NDArray[Any]:
     stored: npt.NDArray[Any] | None = None
     one_scale = len({(p.slope, p.intercept) for p in planes}) == 1
     kind = np.result_type(*{stored_type(p.header) for p in planes})
-    for numbers in wanted.values():
-        frames = read_frames(planes[numbers[0]].header, [planes[n].frame for n in numbers])
-        for number, values in zip(numbers, frames, strict=True):
-            if stored is None:
-                real = kind if one_scale else np.dtype(np.float64 if kind.itemsize > 2 else np.float32)
-                stored = np.empty((len(planes), *values.shape), dtype=real)
-            if one_scale or head.samples > 1:
-                stored[number] = values
-            else:
-                stored[number] = values.astype(np.float64) * planes[number].slope + planes[number].intercept
+    with GdcmDecoder() as gdcm:
+        for numbers in wanted.values():
+            frames = read_frames(planes[numbers[0]].header, [planes[n].frame for n in numbers], gdcm)
+            for number, values in zip(numbers, frames, strict=True):
+                if stored is None:
+                    real = kind if one_scale else np.dtype(np.float64 if kind.itemsize > 2 else np.float32)
+                    stored = np.empty((len(planes), *values.shape), dtype=real)
+                if one_scale or head.samples > 1:
+                    stored[number] = values
+                else:
+                    stored[number] = values.astype(np.float64) * planes[number].slope + planes[number].intercept
     assert stored is not None
     if one_scale and head.samples == 1:
         return np.asarray(apply_scaling(stored, planes[0].slope, planes[0].intercept))
@@ -155,9 +158,7 @@ def _unit(planes: Sequence[Plane]) -> str:
 
 
 def _syntax_name(header: Header) -> str:
-    from pydicom.uid import UID
-
-    return str(UID(header.syntax).name)
+    return uid_name(header.syntax) or header.syntax
 
 
 def _image_flags(planes: Sequence[Plane]) -> list[QCFlag]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from medai.core.errors import InputError
 
+from .quiet import quiet_pydicom
+
 MAX_TEXT = 64
 
 
@@ -21,7 +23,9 @@ def value_of(dataset: Any, keyword: str, name: str) -> Any:
     try:
         if keyword not in dataset:
             return None
-        value = dataset[keyword].value
+        # a raw element is converted here, and pydicom's warnings would quote it
+        with quiet_pydicom():
+            value = dataset[keyword].value
     except Exception:  # pydicom raises many kinds for damaged elements; all mean the same here
         raise InputError(
             f"The DICOM attribute {keyword} of {name!r} cannot be read.", hint="The file is damaged."
