@@ -78,8 +78,11 @@ def from_image(image: Any) -> npt.NDArray[Any]:
     from vtk.util import numpy_support
 
     i, j, k = image.GetDimensions()
-    flat = np.asarray(numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()))
-    return flat.reshape((k, j, i, *flat.shape[1:]))
+    scalars = image.GetPointData().GetScalars()
+    components = scalars.GetNumberOfComponents()
+    # Not numpy_support.vtk_to_numpy: it sets an array's shape in place, which numpy 2.5 deprecates.
+    flat = np.frombuffer(scalars, dtype=numpy_support.get_numpy_array_type(scalars.GetDataType()))
+    return flat.reshape((k, j, i) if components == 1 else (k, j, i, components))
 
 
 def to_matrix(matrix: npt.ArrayLike) -> Any:

@@ -104,11 +104,19 @@ def free_name(scene: Any, name: str | None, default: str) -> str:
 
 @contextmanager
 def added(scene: Any, *nodes: Any) -> Iterator[None]:
-    """Add finished nodes to the scene; if the block fails they are removed again with their display nodes."""
+    """Add finished nodes to the scene; if the block fails they are removed again with their display nodes.
+
+    Raises
+    ------
+    SceneError
+        If an observer of the scene removed a node at once.
+    """
     try:
         for node in nodes:
             scene.AddNode(node)
         yield
+        if any(node.GetScene() is not scene for node in nodes):
+            raise SceneError("The new node was removed while it was being added.", hint="Start again.")
     except BaseException:
         for node in nodes:
             displays = [node.GetNthDisplayNode(n) for n in range(_displays(node))]

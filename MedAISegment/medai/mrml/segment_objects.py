@@ -91,12 +91,14 @@ def fill(segmentation: Any, entries: Sequence[Entry], source: str = BINARY_LABEL
         If Slicer refuses a segment.
     """
     wanted = {name for name, _ in entries}
-    if segmentation.GetSourceRepresentationName() != source:
-        segmentation.RemoveAllSegments()
-        segmentation.SetSourceRepresentationName(source)
+    other_source = segmentation.GetSourceRepresentationName() != source
     for name in [segmentation.GetNthSegmentID(n) for n in range(segmentation.GetNumberOfSegments())]:
-        if name not in wanted:
+        if name not in wanted or other_source:
+            # Otherwise Slicer erases the segment's voxels from the image that it shares with others.
+            segmentation.GetSegment(name).RemoveAllRepresentations()
             segmentation.RemoveSegment(name)
+    if other_source:
+        segmentation.SetSourceRepresentationName(source)
     for number, (name, segment) in enumerate(entries):
         present = segmentation.GetSegment(name)
         if present is None:
