@@ -61,18 +61,17 @@ class RawImage:
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def checked(self) -> RawImage:
-        """Return the header with its payload sized, after every check that needs no voxels.
+        """Return the header with its payload sized, after every check that needs neither voxels nor the file's size.
 
         Raises
         ------
-        InputError, GeometryError, TruncatedFile
-            If the header is impossible or the file cannot hold what it promises.
+        InputError, GeometryError
+            If the header is impossible or asks for too much memory.
         """
         check_scaling(self.slope, self.intercept, self.name)
         nbytes = check_sizes(self.sizes, self.dtype.itemsize, self.name)
         payload = replace(self.payload, nbytes=nbytes)
         self.geometry()
-        payload.check()
         return replace(self, payload=payload)
 
     def size(self, axis: str) -> int:
