@@ -13,7 +13,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadab
 
 from MedAISegmentLib.checklist import CheckList
 from MedAISegmentLib.featurenodes import digestsOf, hasFeatures, readFeatures, storeFeatures
-from MedAISegmentLib.logic import MedAILogic, guarded
+from MedAISegmentLib.logic import MedAILogic, firstNode, guarded
 from MedAISegmentLib.panel import MedAIPanel
 from MedAISegmentLib.runs import SceneRun
 
@@ -25,7 +25,7 @@ class MedAIFeatures(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("MedAI Features")
         parent.categories = ["MedAI"]
-        parent.dependencies = ["MedAISegment"]
+        parent.dependencies = ["MedAISegment", "Segmentations", "Tables"]
         parent.contributors = ["The MedAIExtension developers"]
         parent.helpText = _(
             "Measures segments: shape and intensity, each number with its unit and its code in the IBSI manual."
@@ -63,9 +63,9 @@ class MedAIFeaturesWidget(MedAIPanel):
     def fillDefaults(self):
         node = self._parameterNode
         if node.inputVolume is None:
-            node.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            node.inputVolume = firstNode("vtkMRMLScalarVolumeNode")
         if node.segmentation is None:
-            node.segmentation = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+            node.segmentation = firstNode("vtkMRMLSegmentationNode")
 
     def updatePanel(self):
         node = self._parameterNode

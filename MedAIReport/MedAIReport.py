@@ -15,7 +15,7 @@ from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from MedAISegmentLib.featurenodes import digestsOf, hasFeatures, readFeatures
-from MedAISegmentLib.logic import MedAILogic, guarded
+from MedAISegmentLib.logic import MedAILogic, firstNode, guarded
 from MedAISegmentLib.panel import MedAIPanel
 from MedAISegmentLib.runs import SceneRun
 
@@ -28,7 +28,7 @@ class MedAIReport(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("MedAI Report")
         parent.categories = ["MedAI"]
-        parent.dependencies = ["MedAISegment", "MedAIFeatures"]
+        parent.dependencies = ["MedAISegment", "MedAIFeatures", "Segmentations"]
         parent.contributors = ["The MedAIExtension developers"]
         parent.helpText = _(
             "Writes a report about an image and its segments: key images, volumes, features, quality flags and all that"
@@ -64,9 +64,9 @@ class MedAIReportWidget(MedAIPanel):
     def fillDefaults(self):
         node = self._parameterNode
         if node.inputVolume is None:
-            node.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            node.inputVolume = firstNode("vtkMRMLScalarVolumeNode")
         if node.segmentation is None:
-            node.segmentation = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+            node.segmentation = firstNode("vtkMRMLSegmentationNode")
 
     def updatePanel(self):
         self.ui.openButton.setEnabled(bool(self._page))

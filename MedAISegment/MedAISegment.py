@@ -11,7 +11,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from MedAISegmentLib.choices import Denoise, Device, Method, Region, Side
-from MedAISegmentLib.logic import MedAILogic, readVolume, requireNode
+from MedAISegmentLib.logic import MedAILogic, firstNode, readVolume, requireNode
 from MedAISegmentLib.panel import MedAIPanel
 from MedAISegmentLib.runs import InputGuard, SceneRun
 
@@ -25,7 +25,7 @@ class MedAISegment(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("MedAI Segment")
         parent.categories = ["MedAI"]
-        parent.dependencies = []
+        parent.dependencies = ["Segmentations", "Markups"]
         parent.contributors = ["The MedAIExtension developers"]
         parent.helpText = _(
             "Cleans an image and segments it, by a trained U-Net or by thresholds. The work runs in its own process and"
@@ -68,7 +68,7 @@ class MedAISegmentWidget(MedAIPanel):
 
     def fillDefaults(self):
         if self._parameterNode.inputVolume is None:
-            self._parameterNode.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            self._parameterNode.inputVolume = firstNode("vtkMRMLScalarVolumeNode")
         self.fillModels()
 
     def fillModels(self):
@@ -225,6 +225,7 @@ class MedAISegmentLogic(MedAILogic):
         dict
             ``segmentationNodeId``, ``volumesMl`` by segment name, ``flags`` and what the library tells of the run.
         """
+        self._refuseOutput(segmentationNode)
         volume = readVolume(volumeNode)
         result = self.runHere(TASK, {"volume": volume}, settings or DEFAULT_SETTINGS)
         return self._deliver(result, volumeNode, segmentationNode, False)
@@ -239,6 +240,7 @@ class MedAISegmentLogic(MedAILogic):
         **callbacks: Any,
     ) -> SceneRun:
         """Segment a volume in the worker process and return at once; see :class:`MedAISegmentLib.runs.SceneRun`."""
+        self._refuseOutput(segmentationNode)
         volume = readVolume(volumeNode)
         guard = InputGuard(slicer.mrmlScene)
         guard.requireSame(volumeNode, _("image"), volume, lambda: readVolume(volumeNode))
@@ -250,6 +252,19 @@ class MedAISegmentLogic(MedAILogic):
             output=segmentationNode,
             **callbacks,
         )
+
+    def _refuseOutput(self, segmentationNode: Any) -> None:
+        """Find out before the work, not after it, that the result has no place to go."""
+        from medai.core.errors import SceneError
+
+        if segmentationNode is None:
+            return
+        requireNode(segmentationNode, _("segmentation"))
+        if segmentationNode.GetParentTransformNode() is not None:
+            raise SceneError(
+                _("The output segmentation is under a transform."),
+                hint=_("Remove the transform, or choose another one."),
+            )
 
     def _deliver(
         self, result: dict[str, Any], volumeNode: Any, segmentationNode: Any, showSurface: bool

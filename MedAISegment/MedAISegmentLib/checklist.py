@@ -33,11 +33,11 @@ class CheckList:
         if entries != self._entries:
             self._widget.clear()
             self._entries = list(entries)
-            for _name, title, reason in entries:
-                item = qt.QListWidgetItem(title)
+            for row, (_name, title, reason) in enumerate(entries):
+                self._widget.addItem(title)
+                item = self._widget.item(row)
                 item.setToolTip(reason)
                 item.setFlags(qt.Qt.NoItemFlags if reason else qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
-                self._widget.addItem(item)
         for row, (name, _title, reason) in enumerate(self._entries):
             state = qt.Qt.Unchecked if reason or name in unticked else qt.Qt.Checked
             self._widget.item(row).setCheckState(state)

@@ -96,6 +96,13 @@ def requireNode(node: Any, what: str) -> None:
         raise SceneError(_("No {what} is chosen.").format(what=what), hint=_("Choose one from the scene."))
 
 
+def firstNode(className: str) -> Any:
+    """Return the scene's first visible node of exactly this class (a label map volume is no image), or None."""
+    scene = slicer.mrmlScene
+    nodes = (scene.GetNthNodeByClass(n, className) for n in range(scene.GetNumberOfNodesByClass(className)))
+    return next((node for node in nodes if node.GetClassName() == className and not node.GetHideFromEditors()), None)
+
+
 def readVolume(volumeNode: Any) -> Any:
     """Return a volume node's content as a :class:`medai.core.volume.Volume`."""
     from medai.mrml import volume_from_node

@@ -11,6 +11,7 @@ from typing import Any
 import slicer
 import vtk
 from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
@@ -122,7 +123,9 @@ class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
             )
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            self._guiTag = parameterNode.connectGui(self.ui)
+            # connectGui() makes the same connections, but Slicer's does not return the tag that takes them back.
+            fields = [(widget.property(SlicerParameterNamePropertyName), widget) for widget in vars(self.ui).values()]
+            self._guiTag = parameterNode.connectParametersToGui({name: widget for name, widget in fields if name})
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameterChanged)
 
     def _onParameterChanged(self, _caller: Any = None, _event: Any = None) -> None:

@@ -130,7 +130,7 @@ class SceneRun:
         self.abandon(_("Stopped: the scene was closed."))
 
     def _onNodeRemoved(self, _caller: Any = None, _event: Any = None) -> None:
-        role = self._guard.missing()
+        role = self._guard.missing() if self.active else ""
         if role:
             self.abandon(_("Stopped: the {role} was removed. Nothing was changed.").format(role=role))
 
@@ -178,10 +178,13 @@ class SceneRun:
             return
         self.active = False
         self._timer.stop()
+        self._timer.deleteLater()
         for subject, tag in self._observers:
             subject.RemoveObserver(tag)
         _busyOutputs.discard(self._outputKey)
         self._release()
+        # The closures hold images; whoever keeps this object to look at it must not keep those.
+        self._deliver, self._guard, self._waiting = ignore, None, []
         tell(what)
 
 

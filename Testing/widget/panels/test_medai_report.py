@@ -20,23 +20,20 @@ def read(panel_folder):
     return json.loads((panel_folder / "out" / "report.json").read_text(encoding="utf-8"))
 
 
-def test_measures_and_writes_both_files(panel, press, tmp_path, screenshot):
+def test_measures_writes_both_files_and_opens_the_page_on_request(panel, press, host, tmp_path, screenshot):
+    assert not panel.ui.openButton.enabled
     panel.ui.questionField.setText("How large are the boxes?")
+    panel.ui.pseudonymField.setText("Case 7")
     status = press(panel)
     report = read(tmp_path)
     assert [finding["volume"]["text"] for finding in report["findings"]] == ["1.20 mL", "0.480 mL"]
     assert report["task"]["question"] == "How large are the boxes?"
+    assert report["identity"]["pseudonym"] == "Case 7"
     assert report["summary"][0] in status
     assert "How large are the boxes?" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "report.json"]
-    screenshot(panel.parent, "medai-report-after", (440, 640))
-
-
-def test_opens_the_page_on_request(panel, press, host, tmp_path):
-    assert not panel.ui.openButton.enabled
-    press(panel)
     assert host.record.opened_urls == []
-    assert panel.ui.openButton.enabled
+    screenshot(panel.parent, "medai-report-after", (440, 640))
     panel.ui.openButton.click()
     [url] = host.record.opened_urls
     assert url.startswith("file://")
@@ -97,10 +94,9 @@ def test_no_folder_is_told(panel):
     assert "folder" in panel.ui.statusLabel.text
 
 
-def test_pseudonym_and_no_node_names(panel, press, two_boxes, tmp_path):
+def test_pseudonym_and_no_node_names(panel, two_boxes, tmp_path):
     two_boxes[0].SetName("Canary^Patient")
-    panel.ui.pseudonymField.setText("Case 7")
-    press(panel)
+    panel.logic.process(*two_boxes, str(tmp_path / "out"), pseudonym="Case 7")
     assert read(tmp_path)["identity"]["pseudonym"] == "Case 7"
     for name in ("report.json", "report.html"):
         assert "Canary" not in (tmp_path / "out" / name).read_text(encoding="utf-8")
@@ -125,21 +121,19 @@ def test_input_edited_in_mid_run_writes_nothing(panel, press, process_events, tm
     assert [path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()] == ["old"]
 
 
-def test_edited_segmentation_is_said_in_the_report(panel, press, two_boxes, tmp_path):
+def test_edited_segmentation_is_said_in_the_report(panel, two_boxes, tmp_path):
     two_boxes[1].GetSegmentation().RemoveSegment("Segment_2")
-    press(panel)
+    panel.logic.process(*two_boxes, str(tmp_path / "out"))
     assert read(tmp_path)["provenance"]["segmentation"]["edited_since"] is True
 
 
-def test_report_of_a_segmentation_run_names_its_pipeline(panel, press, load_module, tmp_path, phantom):
+def test_report_of_a_segmentation_run_names_its_pipeline(panel, load_module, tmp_path, phantom):
     _module, segment = load_module("MedAISegment")
     volume = phantom()
     info = segment.logic.process(volume)
     import slicer
 
-    panel._parameterNode.inputVolume = volume
-    panel._parameterNode.segmentation = slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"])
-    press(panel)
+    panel.logic.process(volume, slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"]), str(tmp_path / "out"))
     report = read(tmp_path)
     assert report["task"]["steps"] == ["threshold"]
     assert "edited_since" not in report["provenance"]["segmentation"]

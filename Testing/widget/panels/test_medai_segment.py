@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 
 import numpy as np
@@ -315,3 +316,71 @@ def test_provenance_of_the_segmentation(panel, press):
     assert made["pipeline"][0]["step"] == "threshold"
     assert made["input_sha256"] == volume_from_node(panel._parameterNode.inputVolume).digest()
     assert made["intended_use"] == "Research use only"
+
+
+def test_label_map_is_not_taken_for_an_image(load_module, scene):
+    scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+    _module, panel = load_module("MedAISegment")
+    assert panel._parameterNode.inputVolume is None
+
+
+def test_output_under_a_transform_is_refused_before_the_work(panel, shown_errors, scene):
+    mine = scene.AddNewNodeByClass(SEGMENTATION, "Mine")
+    mine.SetAndObserveTransformNodeID(scene.AddNewNodeByClass("vtkMRMLLinearTransformNode").GetID())
+    panel._parameterNode.segmentation = mine
+    panel.ui.applyButton.click()
+    assert panel._run is None
+    assert len(shown_errors()) == 1
+    assert "under a transform" in shown_errors()[0]
+
+
+def test_ended_run_keeps_no_image(panel, press):
+    press(panel, wait=False)
+    run = panel._run
+    run.abandon("")
+    assert run._guard is None
+    assert not run.active
+
+
+@pytest.fixture
+def models(host):
+    """Models that are installed; skips without one or without PyTorch."""
+    from medai.segment.models import ModelStore
+
+    missing = [name for name in ("torch", "monai", "safetensors") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    found = ModelStore().list()
+    if not found:
+        pytest.skip("no model is installed")
+    return found
+
+
+@pytest.mark.data
+def test_unet_on_a_real_crop(load_module, scene, data_dir, models, press, screenshot):
+    """The hippocampus model inside a box on a real crop of a left side; the second run finds the worker warm."""
+    from medai.core.io import read_volume
+    from medai.mrml import provenance_of, volume_to_node
+
+    file = sorted((data_dir / "msd_hippocampus" / "images").glob("*.nii.gz"))[0]
+    node = volume_to_node(read_volume(file), scene, "Crop")
+    _module, panel = load_module("MedAISegment")
+    assert panel._parameterNode.modelId in [model.id for model in models]
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    pairs = list(zip(bounds[::2], bounds[1::2], strict=True))
+    roi = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Left side")
+    roi.SetCenter(*[(low + high) / 2 for low, high in pairs])
+    roi.SetSize(*[high - low for low, high in pairs])
+    panel.ui.regionField.setCurrentIndex(2)
+    panel.ui.roiField.setCurrentNode(roi)
+    status = press(panel)
+    screenshot(panel.parent, "medai-segment-unet", (440, 700))
+    volumes = [float(line.split(": ")[1].removesuffix(" mL")) for line in status.splitlines() if line.endswith(" mL")]
+    assert len(volumes) == 2
+    assert 1.0 < sum(volumes) < 7.0
+    assert "Left" in status
+    assert provenance_of(panel._parameterNode.segmentation)["model"]["id"] == panel._parameterNode.modelId
+    pid = panel.logic._runner.pid
+    assert "mL" in press(panel)
+    assert panel.logic._runner.pid == pid
