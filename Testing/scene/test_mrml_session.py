@@ -20,6 +20,7 @@ pytest.importorskip("slicer")
 import slicer
 
 from medai.core.errors import InputError, OutputError, SceneError, TruncatedFile
+from medai.core.labelmap import LabelMap, Segment
 from medai.core.table import Column, Table
 from medai.core.volume import Volume
 from medai.mrml import (
@@ -156,6 +157,52 @@ def test_every_voxel_type_survives(session, tmp_path, oblique):
     assert node.GetVoxelVectorType() == node.VoxelVectorTypeColorRGB
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode", "vtkMRMLLabelMapVolumeNode", "vtkMRMLSegmentationNode",
+        "vtkMRMLTableNode", "vtkMRMLModelNode", "vtkMRMLLinearTransformNode", "vtkMRMLMarkupsFiducialNode",
+        "vtkMRMLTextNode", "vtkMRMLPlotChartNode", "vtkMRMLSliceNode",
+    ],
+)  # fmt: skip
+def test_a_node_without_data_does_not_stop_a_scene(session, tmp_path, volume, name):
+    volume_to_node(volume, session.scene, "with data")
+    session.scene.AddNewNodeByClass(name, "without")
+    session.save(tmp_path / "e.mrb")
+    session.load(tmp_path / "e.mrb")
+    assert session.scene.GetFirstNodeByName("without").IsA(name)
+    assert volume_from_node(session.scene.GetFirstNodeByName("with data")).digest() == volume.digest()
+
+
+def test_a_name_that_xml_cannot_hold_is_reported(session, tmp_path):
+    session.scene.AddNewNodeByClass("vtkMRMLTextNode", "a\x01b")
+    with pytest.raises(OutputError, match="XML"):
+        session.save(tmp_path / "x.mrb")
+    assert list(tmp_path.iterdir()) == []
+
+
+ODD = "a\x01b\x00c\ud800d\ufffee\x7f"
+
+
+def test_odd_text_never_breaks_a_scene(session, tmp_path, oblique):
+    scene = session.scene
+    array = np.ones(oblique.shape, np.uint8)
+    image = volume_to_node(Volume(array, oblique, ODD, ODD, ODD, meta={"x": ODD}), scene, provenance={"x": ODD})
+    labels_to_segmentation(LabelMap(array, oblique, (Segment(1, ODD),)), scene, ODD, reference=image)
+    table_to_node(Table("t", (Column(ODD, (ODD,), ODD, ODD),)), scene)
+    session.save(tmp_path / "o.mrb")
+    session.load(tmp_path / "o.mrb")
+    image, segmentation, table = (scene.GetFirstNodeByClass(c) for c in CLASSES)
+    shown = "a\ufffdb\ufffdc\ufffdd\ufffde\x7f"
+    back = volume_from_node(image)
+    assert (back.name, back.modality, back.unit) == (shown, shown, shown)
+    assert dict(back.meta) == {"x": ODD}
+    assert provenance_of(image)["x"] == ODD
+    assert segmentation.GetName() == shown
+    assert [s.name for s in labels_from_segmentation(segmentation).segments] == [shown]
+    assert table_from_node(table).columns == (Column(ODD, (ODD,), ODD, ODD),)
+
+
 def test_empty_scene(session, tmp_path):
     session.save(tmp_path / "e.mrb")
     session.load(tmp_path / "e.mrb")
@@ -239,6 +286,7 @@ from pathlib import Path
 import numpy as np
 from medai.core.errors import OutputError
 from medai.core.geometry import Geometry
+from medai.core.labelmap import LabelMap, Segment
 from medai.core.labelmap import LabelMap, Segment
 from medai.core.table import Column, Table
 from medai.core.volume import Volume

@@ -1,7 +1,7 @@
 """Node attributes that MedAI writes: names start with ``MedAI.``, values are text or strict JSON.
 
-A scene file keeps an attribute's text in an XML attribute, which turns raw tabs and line ends into spaces; JSON has
-neither.
+A scene file keeps an attribute's text in an XML attribute, which has no form for many characters; JSON is written in
+pure ASCII, so it survives whatever it holds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..core.errors import GeometryError, SceneError
 from ..core.geometry import Geometry
 from ..core.qc import QCFlag
 from .arrays import from_matrix
+from .texts import storable_line
 
 PREFIX = "MedAI."
 _SAME_AFFINE_MM = 1e-6
@@ -23,7 +24,7 @@ _SAME_AFFINE_MM = 1e-6
 def set_text(node: Any, key: str, value: str) -> None:
     """Set the attribute ``MedAI.<key>``; an empty value removes it."""
     if value:
-        node.SetAttribute(PREFIX + key, value)
+        node.SetAttribute(PREFIX + key, storable_line(value))
     else:
         node.RemoveAttribute(PREFIX + key)
 
@@ -34,7 +35,7 @@ def get_text(node: Any, key: str) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Return strict JSON in one line (no NaN, text kept readable).
+    """Return strict JSON (no NaN) in one line of ASCII.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def to_json(value: Any) -> str:
         If the value holds something that JSON has no form for.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+        return json.dumps(value, allow_nan=False, separators=(",", ":"), sort_keys=True)
     except (TypeError, ValueError) as error:
         raise SceneError(
             "A node attribute must hold plain JSON values, and this one does not.",

@@ -12,6 +12,7 @@ from .arrays import to_image, to_matrix
 from .attributes import get_json, set_affine, set_flags, set_json
 from .nodes import TransformChoice, added, free_name, require_node, require_scene
 from .provenance import facts_of, stamp
+from .texts import storable_line
 from .volumes import keep_orientation, volume_from_node
 
 
@@ -88,7 +89,7 @@ def _fill_colors(colors: Any, labels: LabelMap) -> None:
     colors.SetNumberOfColors(max((s.label for s in labels.segments), default=0) + 1)
     colors.SetColor(0, "Background", 0.0, 0.0, 0.0, 0.0)
     for segment in labels.segments:
-        colors.SetColor(segment.label, segment.name, *segment.color, 1.0)
+        colors.SetColor(segment.label, storable_line(segment.name), *segment.color, 1.0)
 
 
 def _named(segment: Segment, colors: Any, taken: set[str]) -> Segment:

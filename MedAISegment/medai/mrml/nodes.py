@@ -12,6 +12,7 @@ from ..core.errors import SceneError
 from ..core.geometry import FloatArray
 from ._slicer import slicer, vtk
 from .arrays import from_matrix
+from .texts import storable_line
 
 TransformChoice = Literal["error", "harden"]
 
@@ -98,8 +99,8 @@ def nodes_of(scene: Any, class_name: str) -> list[Any]:
 
 
 def free_name(scene: Any, name: str | None, default: str) -> str:
-    """Return ``name`` as given, or a name that the scene does not have yet made from ``default``."""
-    return name if name is not None else str(scene.GenerateUniqueName(default))
+    """Return ``name`` as MRML can store it, or a name that the scene does not have yet made from ``default``."""
+    return storable_line(name) if name is not None else str(scene.GenerateUniqueName(storable_line(default)))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from ..core.volume import Volume
 from ._slicer import slicer
 from .attributes import get_text, set_text
+from .texts import storable_line
 
 _QUANTITIES = {
     "CT": ("112031", "DCM", "Attenuation Coefficient"),
@@ -31,7 +32,7 @@ def set_quantity(node: Any, volume: Volume) -> None:
     set_text(node, "Unit", volume.unit)
     quantity = _SUV_BODY_WEIGHT if volume.unit == "{SUVbw}g/ml" else _QUANTITIES.get(volume.modality)
     node.SetVoxelValueQuantity(_entry(*quantity) if quantity else None)
-    unit = volume.unit
+    unit = storable_line(volume.unit)
     node.SetVoxelValueUnits(_entry(unit, "UCUM", _UNIT_MEANINGS.get(unit, unit)) if unit else None)
 
 

@@ -21,6 +21,7 @@ from .nodes import (
 from .provenance import facts_of, stamp
 from .segment_objects import Entry, build, fill, refill, set_reference_geometry
 from .segment_reading import segment_ids
+from .texts import storable_line
 from .volumes import volume_from_node, volume_geometry
 
 
@@ -108,7 +109,7 @@ def layers_to_segmentation(
         with one_modification(node):
             refill(node.GetSegmentation(), entries)
             if name is not None:
-                node.SetName(name)
+                node.SetName(storable_line(name))
             _finish(node, layers, reference, facts, meta)
         _place_beside(node, reference)
         return node

@@ -19,10 +19,10 @@ from ._slicer import slicer, vtk
 from .attributes import get_json, set_json, to_json
 from .nodes import added, free_name, one_modification, require_node, require_scene, require_target
 from .provenance import facts_of, stamp
+from .texts import storable_line
 
 _INT32 = 2**31
 _INT64 = 2**63
-_BREAKS = str.maketrans({"\r": " ", "\n": " ", "\0": " ", '"': "'"})
 
 
 def table_to_node(
@@ -73,7 +73,7 @@ def table_to_node(
             node.RemoveAllColumns()
             _fill(node, table, columns, exact, facts)
             if name is not None:
-                node.SetName(name)
+                node.SetName(storable_line(name))
         _save_as_csv(node)
         return node
     created = slicer.vtkMRMLTableNode()
@@ -218,7 +218,7 @@ def _exact_text(shown: str, pair: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.translate(_BREAKS)
+    return storable_line(text).replace('"', "'")
 
 
 def _shown_text(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ..core.errors import InputError
 from ..core.labelmap import Code, Segment
 from ._slicer import slicer, vtk
+from .texts import storable_line
 
 CONTEXT = "Segmentation category and type - DICOM master list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
@@ -73,10 +74,10 @@ def _parts(code: Code | None, label: int) -> tuple[str, str, str]:
         raise InputError(
             f"A code of the segment with label {label} holds one of the signs {_RESERVED}, which none may."
         )
-    meaning = code.meaning
+    meaning = storable_line(code.meaning)
     for sign in _RESERVED:
         meaning = meaning.replace(sign, " ")
-    return code.value, code.scheme, meaning
+    return storable_line(code.value), storable_line(code.scheme), meaning
 
 
 def _code(entry: Any) -> Code | None:

@@ -27,6 +27,7 @@ from .nodes import (
 )
 from .provenance import facts_of, stamp
 from .quantities import modality_of, set_quantity, unit_of
+from .texts import storable_line
 
 
 def volume_geometry(node: Any, *, transform: TransformChoice = "error") -> Geometry:
@@ -136,7 +137,7 @@ def volume_to_node(
         with one_modification(node):
             _fill(node, volume, image, facts)
             if name is not None:
-                node.SetName(name)
+                node.SetName(storable_line(name))
         return node
     created = getattr(slicer, class_name)()
     created.SetName(free_name(scene, name, volume.name or "Volume"))
