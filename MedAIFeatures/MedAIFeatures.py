@@ -115,8 +115,7 @@ class MedAIFeaturesWidget(MedAIPanel):
         )
 
     def finishedText(self, info):
-        if self._parameterNode is not None:
-            self._parameterNode.table = slicer.mrmlScene.GetNodeByID(info["tableNodeId"])
+        self.parameters().table = slicer.mrmlScene.GetNodeByID(info["tableNodeId"])
         lines = [
             _("Finished in {seconds:.1f} s: {count} numbers of {segments} segments.").format(
                 seconds=info["elapsedSeconds"], count=info["count"], segments=info["segments"]

@@ -1,6 +1,7 @@
 """MedAI Segment: from an image to named, coloured, coded segments."""
 
 import logging
+import math
 from typing import Annotated, Any
 
 import numpy as np
@@ -97,9 +98,11 @@ class MedAISegmentWidget(MedAIPanel):
     def updatePanel(self):
         node = self._parameterNode
         image = node.inputVolume.GetImageData() if node.inputVolume is not None else None
-        if node.method is Method.MANUAL and node.upper == NO_LIMIT and image is not None:
-            low, high = image.GetScalarRange()
-            node.lower, node.upper = (low + high) / 2, high  # limits to start from; this node's change calls here again
+        low, high = image.GetScalarRange() if image is not None else (0.0, NO_LIMIT)
+        if node.method is Method.MANUAL and node.upper == NO_LIMIT and -NO_LIMIT < low <= high < NO_LIMIT - 1:
+            # Limits to start from, rounded up to what the field shows so that the brightest voxel is inside.  Setting
+            # them calls this method again.
+            node.lower, node.upper = (low + high) / 2, math.ceil(high * 100) / 100
             return
         network, box = node.method is Method.UNET, node.region is Region.BOX
         self.showRow("sigma", node.denoise is Denoise.GAUSSIAN)
@@ -154,8 +157,7 @@ class MedAISegmentWidget(MedAIPanel):
         )
 
     def finishedText(self, info):
-        if self._parameterNode is not None:
-            self._parameterNode.segmentation = slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"])
+        self.parameters().segmentation = slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"])
         lines = [_("Finished in {seconds:.1f} s.").format(seconds=info["elapsedSeconds"])]
         lines += [_("{name}: {ml:.2f} mL").format(name=name, ml=ml) for name, ml in info["volumesMl"].items()]
         lines += [_("Note: {text}").format(text=flag["message"]) for flag in info["flags"]]

@@ -128,6 +128,10 @@ class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._guiTag = parameterNode.connectParametersToGui({name: widget for name, widget in fields if name})
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameterChanged)
 
+    def parameters(self) -> Any:
+        """Return the parameter node, also while another module is open and this panel shows nothing."""
+        return self._parameterNode if self._parameterNode is not None else self.logic.getParameterNode()
+
     def _onParameterChanged(self, _caller: Any = None, _event: Any = None) -> None:
         if self._parameterNode is None:
             return

@@ -301,6 +301,16 @@ def test_choices_survive_leaving_the_panel(panel):
     assert not panel.ui.sigmaField.isHidden()
 
 
+def test_run_goes_on_while_another_module_is_open(panel, press, process_events, count):
+    press(panel, wait=False)
+    panel.parent.exit()
+    assert process_events(until=lambda: panel._run is None, timeout=60)
+    panel.parent.enter()
+    assert count(SEGMENTATION) == 1
+    assert panel.ui.segmentationField.currentNode() is panel._parameterNode.segmentation is not None
+    assert "mL" in panel.ui.statusLabel.text
+
+
 def test_console_call_matches_the_worker(panel, press):
     status = press(panel)
     info = panel.logic.process(panel._parameterNode.inputVolume)
