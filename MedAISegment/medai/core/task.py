@@ -42,7 +42,7 @@ def find_task(name: str) -> TaskFn:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or "?"):
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
             raise SettingsError(f"There is no task {name!r}: the module does not exist.") from None
         raise _missing_package(error) from error
     function = getattr(module, function_name, None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,6 +135,13 @@ def test_a_task_that_returns_no_dict_is_an_internal_error(define: Callable[[Any]
     with pytest.raises(MedAIError) as caught:
         run(define(task))
     assert caught.value.code == "INTERNAL"
+
+
+def test_a_task_whose_module_needs_a_missing_package(probe: Callable[[str], str]) -> None:
+    # The missing package is called like the start of our own name.
+    Path(sys.path[0], "medai", "probe", "needy.py").write_text("import med")
+    with pytest.raises(DependencyError, match="The package med is missing"):
+        find_task("medai.probe.needy:x")
 
 
 def test_cancel_before_and_after_the_work(define: Callable[[Any], str]) -> None:
