@@ -328,6 +328,15 @@ def test_provenance_of_the_segmentation(panel, press):
     assert made["intended_use"] == "Research use only"
 
 
+def test_surfaces_for_the_3d_view(panel, press):
+    panel.ui.showSurfaceField.setChecked(True)
+    press(panel)
+    segment = panel._parameterNode.segmentation.GetSegmentation().GetNthSegment(0)
+    surface = segment.GetRepresentation("Closed surface")
+    assert surface is not None
+    assert surface.GetNumberOfPoints() > 100
+
+
 def test_label_map_is_not_taken_for_an_image(load_module, scene):
     scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
     _module, panel = load_module("MedAISegment")
