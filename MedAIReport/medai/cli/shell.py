@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from medai.core.errors import Cancelled, MedAIError, OutOfMemory
+from medai.core.errors import Cancelled, MedAIError
 from medai.core.progress import CancelToken, ProgressFn
 
 RESEARCH_USE = "Research use only - not for diagnosis."

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from medai.core.errors import SettingsError
 from medai.core.settings import Settings, load_json_file
 from medai.features.settings import ExtractSettings
 from medai.segment.pipeline import PipelineStep, parse_pipeline
-from pydantic import Field
 
 FOLDER = Path(__file__).parent / "protocols"
 

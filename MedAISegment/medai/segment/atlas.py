@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from medai.core.errors import DependencyError, InputError
 from medai.core.geometry import FloatArray
 from medai.core.progress import CancelToken, ProgressFn

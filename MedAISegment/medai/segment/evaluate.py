@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import InputError, MedAIError
 from medai.core.io import read_labelmap
 from medai.core.labelmap import LabelMap

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field, model_validator
+
 from medai.core.labelmap import Code, Segment
 from medai.core.settings import Settings
-from pydantic import Field, model_validator
 
 from .inference.prepare import PrepareSettings
 

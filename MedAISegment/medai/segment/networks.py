@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from medai.core.errors import ManifestError
 from medai.core.settings import Settings
-from pydantic import Field
 
 if TYPE_CHECKING:
     import torch

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from pydantic import Field
+
 from medai.core.errors import SettingsError
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 from medai.core.settings import Settings
 from medai.core.volume import Volume
-from pydantic import Field
 
 from .preprocess import PREPROCESS
 from .segmenters import SEGMENTERS

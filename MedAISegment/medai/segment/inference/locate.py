@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from medai.core.errors import ManifestError
 from medai.core.progress import CancelToken, ProgressFn
 from medai.core.volume import Volume

@@ -6,12 +6,13 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+
 from medai.core.errors import InputError
 from medai.core.geometry import Geometry
 from medai.core.resample import reorient_array, resample_array
 from medai.core.settings import Settings
 from medai.core.volume import Volume
-from pydantic import Field
 
 FloatImage = npt.NDArray[np.float32]
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+
 from medai.core.errors import InputError
 from medai.core.geometry import Geometry
 from medai.core.resample import reorient_array, resample_array
 from medai.core.settings import Settings
 from medai.core.volume import Volume
-from pydantic import Field
 
 from ..manifest import Side
 from .prepare import FloatImage, PrepareSettings, normalise

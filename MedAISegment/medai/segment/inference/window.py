@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from medai.core.errors import OutOfMemory
 from medai.core.progress import CancelToken, ProgressFn
 
@@ -102,6 +103,7 @@ def choose_device(wanted: str) -> str:
         If a device was asked for by name that is not here.
     """
     import torch
+
     from medai.core.errors import DeviceError
 
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

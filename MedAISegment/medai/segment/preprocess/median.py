@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import Field
+
 from medai.core.errors import SettingsError
 from medai.core.progress import CancelToken, ProgressFn
 from medai.core.settings import Settings
 from medai.core.sitk import to_array, to_sitk
 from medai.core.volume import Volume
-from pydantic import Field
 
 from ._base import Filter
 

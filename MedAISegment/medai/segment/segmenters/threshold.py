@@ -6,13 +6,14 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
+
 from medai.core.errors import InputError
 from medai.core.labelmap import Code, LabelMap, Segment
 from medai.core.progress import CancelToken, ProgressFn
 from medai.core.qc import QCFlag, Severity
 from medai.core.settings import Settings
 from medai.core.volume import Volume
-from pydantic import Field, model_validator
 
 from ._base import Segmenter
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+
 from medai.core.errors import InputError
 from medai.core.geometry import Geometry
 from medai.core.labelmap import Code, LabelMap, Segment
@@ -14,7 +16,6 @@ from medai.core.progress import CancelToken, ProgressFn, sub_progress
 from medai.core.qc import QCFlag
 from medai.core.settings import Settings
 from medai.core.volume import Volume
-from pydantic import Field
 
 from ..inference.locate import atlas_regions, recentred
 from ..inference.prepare import FloatImage, model_grid

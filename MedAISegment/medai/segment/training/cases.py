@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from medai.core.errors import InputError
 from medai.core.io import read_labelmap, read_volume
 from medai.core.resample import reorient_array, resample_array

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from medai.core.errors import ModelError
 from medai.core.progress import CancelToken, ProgressFn
 

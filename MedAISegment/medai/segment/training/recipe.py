@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from medai.core.settings import Settings
 from pydantic import Field, model_validator
+
+from medai.core.settings import Settings
 
 from ..inference.prepare import PrepareSettings
 from ..manifest import Description, LabelEntry, RegionHint

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from medai.core.errors import InputError
 from medai.core.io import read_labelmap, read_volume
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
