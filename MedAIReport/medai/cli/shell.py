@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from medai.core.errors import Cancelled, MedAIError
-from medai.core.progress import CancelToken, ProgressFn
+from medai.core.progress import CancelToken, ProgressFn, no_progress
 
 RESEARCH_USE = "Research use only - not for diagnosis."
 OK, COULD_NOT_START, SOME_FAILED = 0, 2, 3
@@ -24,7 +24,7 @@ def bar(quiet: bool) -> Iterator[ProgressFn]:
 
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield lambda fraction, message="": None
+        yield no_progress
         return
     columns = (
         BarColumn(),

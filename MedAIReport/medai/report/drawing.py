@@ -160,7 +160,7 @@ def encode_png(picture: Image.Image, colors: Sequence[RGB], greys: int) -> bytes
     from PIL import Image
 
     kept = list(dict.fromkeys(colors))[: (256 - greys) // _SHADES]
-    entries = [(round(i * 255 / (greys - 1)),) * 3 for i in range(greys)]
+    entries: list[tuple[int, ...]] = [(round(i * 255 / (greys - 1)),) * 3 for i in range(greys)]
     entries += [tuple(round(c * s / _SHADES) for c in color) for color in kept for s in range(1, _SHADES + 1)]
     palette = Image.new("P", (1, 1))
     palette.putpalette([channel for entry in entries for channel in entry])

@@ -17,8 +17,8 @@ from medai.core.errors import ReportError
 from .quantity import Quantity
 from .text import JsonTree, Text
 
-SCHEMA_VERSION = "1.0"
-NOTICE = "Research use only - not for diagnosis"
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
+NOTICE: Literal["Research use only - not for diagnosis"] = "Research use only - not for diagnosis"
 MAX_REPORT_BYTES = 32 * 1024 * 1024
 _Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 

@@ -53,7 +53,7 @@ class HtmlRenderer(Renderer):
                 f"The HTML report would have {len(data)} bytes; at most {MAX_BYTES} are written.",
                 hint="Report fewer segments or feature families, or leave the key images out.",
             )
-        return data
+        return bytes(data)
 
 
 def exam_lines(facts: Sequence[Fact]) -> list[tuple[str, str]]:
