@@ -19,7 +19,7 @@ from medai.core.io import read_volume, write_volume
 from medai.core.volume import Volume
 
 SETTINGS = settings(
-    max_examples=40, deadline=None, derandomize=True, database=None,
+    max_examples=30, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 PIXELS = np.random.default_rng(3).integers(0, 255, (24, 32), dtype=np.uint8)
@@ -159,9 +159,11 @@ REAL = [
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", REAL)
-@settings(SETTINGS, max_examples=25)
+@settings(SETTINGS, max_examples=15)
 @given(edits=mutations())
 def test_mutated_real_files(data_dir: Path, tmp_path_factory: Any, gate_child: Any, name: str, edits: Any) -> None:
+    if name.startswith(("wg04", "dcmqi", "highdicom")):
+        pytest.importorskip("pydicom")
     found = sorted(data_dir.glob(name))
     if not found:
         pytest.skip(f"{name} is not among the test data")
@@ -174,7 +176,7 @@ def test_mutated_real_files(data_dir: Path, tmp_path_factory: Any, gate_child: A
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
 
 
-@settings(SETTINGS, max_examples=150)
+@settings(SETTINGS, max_examples=100)
 @given(
     dim=st.lists(st.integers(-32768, 32767), min_size=8, max_size=8),
     datatype=st.one_of(
@@ -189,9 +191,10 @@ FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
 )
 def test_any_nifti_header(tmp_path_factory: Any, gate_child: Any, keep: set[str], **f: Any) -> None:
     folder = tmp_path_factory.getbasetemp() / "headers"
-    folder.mkdir(exist_ok=True)
-    write_volume(Volume(np.ones((5, 6, 7), np.int16), Geometry.from_spacing((5, 6, 7))), folder / "x.nii")
-    data = bytearray((folder / "x.nii").read_bytes())
+    if not folder.is_dir():
+        folder.mkdir()
+        write_volume(Volume(np.ones((5, 6, 7), np.int16), Geometry.from_spacing((5, 6, 7))), folder / "good.nii")
+    data = bytearray((folder / "good.nii").read_bytes())
     if "dim" not in keep:
         struct.pack_into("<8h", data, 40, *f["dim"])
     if "type" not in keep:

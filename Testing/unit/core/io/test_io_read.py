@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from medai.core.errors import AmbiguousInput, InputError, UnsupportedInput
+from medai.core.errors import AmbiguousInput, DependencyError, InputError, UnsupportedInput
 from medai.core.geometry import Geometry
 from medai.core.io import read_labelmap, read_volume, write_volume
 from medai.core.volume import Volume
@@ -88,6 +89,16 @@ def test_what_is_not_read(tmp_path: Path, name: str, words: str) -> None:
         (tmp_path / name).write_text("hello")
     with pytest.raises(InputError, match=words):
         read_volume(tmp_path / name)
+
+
+def test_without_pydicom_or_pillow_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.dcm").write_bytes(b"\0" * 128 + b"DICM" + bytes(100))
+    (tmp_path / "x.png").write_bytes(b"\x89PNG")
+    for package, target in (("pydicom", tmp_path / "x.dcm"), ("pydicom", tmp_path), ("PIL", tmp_path / "x.png")):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, package, None)
+            with pytest.raises(DependencyError, match="pydicom" if package == "pydicom" else "pillow"):
+                read_volume(target)
 
 
 def test_a_series_is_chosen_in_folders_only(tmp_path: Path) -> None:

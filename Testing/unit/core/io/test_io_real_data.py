@@ -88,6 +88,7 @@ def test_dicom_agrees_with_simpleitk(data_dir: Path, name: str, shape: tuple[int
 
 
 def test_jpeg_2000_ct_matches_its_nifti(data_dir: Path) -> None:
+    pytest.importorskip("pydicom")
     volume = read_volume(existing(data_dir / "totalsegmentator/example_ct_dicom"))
     assert volume.unit == "[hnsf'U]"
     assert volume.array.min() == -1024
@@ -95,6 +96,7 @@ def test_jpeg_2000_ct_matches_its_nifti(data_dir: Path) -> None:
 
 
 def test_enhanced_multi_frame_equals_the_classic_series(data_dir: Path) -> None:
+    pytest.importorskip("pydicom")
     classic = read_volume(existing(data_dir / "dcmqi_seg/24x38x3/image"))
     enhanced = read_volume(existing(data_dir / "dcmqi_seg/24x38x3/multiframe"))
     np.testing.assert_array_equal(classic.array, enhanced.array)
@@ -102,6 +104,7 @@ def test_enhanced_multi_frame_equals_the_classic_series(data_dir: Path) -> None:
 
 
 def test_a_folder_of_many_series_is_listed(data_dir: Path) -> None:
+    pytest.importorskip("pydicom")
     found = list_series(existing(data_dir / "dcmqi_seg"))
     assert len(found) == 5
     chosen = max(found, key=lambda info: info.shape[1])
@@ -115,6 +118,7 @@ LOSSLESS = {"J2KR", "JLSL", "JPLL", "RLE"}
 @pytest.fixture(scope="session")
 def uncompressed(data_dir: Path, tmp_path_factory: Any) -> dict[str, Any]:
     """The uncompressed originals, by modality."""
+    pytest.importorskip("pydicom")
     if not shutil.which("zstd"):
         pytest.skip("the originals are packed with zstd")
     folder = tmp_path_factory.mktemp("wg04")
@@ -151,6 +155,7 @@ def test_label_maps_survive(data_dir: Path, tmp_path: Path) -> None:
 
 
 def test_segmentations_and_structures_are_no_images(data_dir: Path) -> None:
+    pytest.importorskip("pydicom")
     from medai.core.errors import InputError
 
     for name in ("highdicom/seg_image_ct_binary.dcm", "rt_utils/invalid_reference_rt.dcm"):
