@@ -40,7 +40,7 @@ def read_volume(path: str | Path, *, series_uid: str | None = None, frame: int |
     series_uid : str, optional
         Which series of a DICOM folder, as :func:`list_series` names it.
     frame : int, optional
-        Which frame of a 4D image, page of a TIFF, or frame of a multi-frame DICOM file, from 0.
+        Which frame of a 4D image, page of a TIFF, frame of a multi-frame DICOM file or slice of a series, from 0.
 
     Returns
     -------

@@ -70,6 +70,8 @@ class RawImage:
         """
         check_scaling(self.slope, self.intercept, self.name)
         nbytes = check_sizes(self.sizes, self.dtype.itemsize, self.name)
+        if (self.slope, self.intercept) != (1.0, 0.0):
+            check_sizes(self.sizes, self.dtype.itemsize + 8, self.name)  # stored and real values exist together
         payload = replace(self.payload, nbytes=nbytes)
         self.geometry()
         return replace(self, payload=payload)

@@ -69,6 +69,32 @@ def test_colour(tmp_path: Path, write_slice: Any, planar: int) -> None:
         volume.require_scalar("this test")
 
 
+def test_colour_of_compressed_and_luminance_images_becomes_rgb(tmp_path: Path, write_slice: Any) -> None:
+    from PIL import Image
+
+    pixels = np.zeros((16, 24, 3), np.uint8)
+    pixels[:8, :, 0], pixels[8:, :, 2] = 200, 100
+    for kind, syntax, photometric in (
+        ("JPEG", "1.2.840.10008.1.2.4.50", "YBR_FULL_422"),
+        ("JPEG2000", J2K, "YBR_RCT"),
+    ):
+        target = io.BytesIO()
+        options = {"quality": 95} if kind == "JPEG" else {"no_jp2": True, "irreversible": False}
+        Image.fromarray(pixels).save(target, format=kind, **options)
+        file = write_slice(
+            tmp_path / f"{kind}.dcm", pixels, syntax=syntax, encoded=[target.getvalue()],
+            PhotometricInterpretation=photometric, **RAW,
+        )  # fmt: skip
+        volume = read_volume(file)
+        assert volume.components == 3
+        difference = np.abs(volume.array[0].astype(int) - pixels)
+        assert np.median(difference) == 0, kind
+        assert difference[2:6].max() <= (6 if kind == "JPEG" else 0)
+    luminance = np.asarray(Image.fromarray(pixels).convert("YCbCr"))
+    volume = read_volume(write_slice(tmp_path / "y.dcm", luminance, PhotometricInterpretation="YBR_FULL", **RAW))
+    assert np.abs(volume.array[0].astype(int) - pixels).max() <= 2
+
+
 def test_rescale_is_applied_exactly(tmp_path: Path, write_series: Any, write_slice: Any) -> None:
     folder = write_series(tmp_path / "a", [0, 1], RescaleSlope=2, RescaleIntercept=-1000)
     assert read_volume(folder).array.dtype == np.int16
