@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,8 +206,6 @@ def _check_tables(scene: Any, bundle: Path) -> None:
 
 def _failed(messages: Any) -> str:
     """Return which nodes failed, by ID: the messages themselves hold file paths and node names."""
-    import re
-
     texts = [messages.GetNthMessageText(n) for n in range(messages.GetNumberOfMessages())]
     found = sorted({name for text in texts for name in re.findall(r"vtkMRML\w+Node\w*", text)})
     return f"Slicer failed on {', '.join(found[:5])}" if found else "Slicer gave no reason"
