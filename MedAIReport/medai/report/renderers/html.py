@@ -9,6 +9,7 @@ from typing import Any
 from medai.core.errors import ReportError
 
 from ..model import Fact, FeatureRow, Report
+from ..performance import performance_table
 from ..quantity import NOT_AVAILABLE, UNDEFINED, Quantity, format_number
 from ..renderer import Renderer
 from ..text import flatten
@@ -46,6 +47,7 @@ class HtmlRenderer(Renderer):
             probabilities=[(f.segment, f.probability.text) for f in report.findings if f.probability is not None],
             blocks=feature_blocks(rows),
             undefined=undefined_values(rows),
+            performance=performance_table(report.model.metrics) if report.model else None,
         )  # fmt: skip
         data = text.encode("utf-8")
         if len(data) > MAX_BYTES:
