@@ -34,6 +34,30 @@ def resample_array(
     fill : float
         Value outside the source.
     """
+    if interpolator == "bspline" and 2 in geometry.shape:
+        return _bspline_over_pairs(array, geometry, target, fill)
+    return _sampled(array, geometry, target, interpolator, fill)
+
+
+def _bspline_over_pairs(array: npt.NDArray[Any], geometry: Geometry, target: Geometry, fill: float) -> npt.NDArray[Any]:
+    """Sample an image of which an axis has two voxels.
+
+    ITK mirrors the image at its border voxels, but on an axis of two it reaches beyond the mirror image and reads
+    memory that is not the image's.  So the mirror image is made here, and what lies outside is filled afterwards.
+    """
+    margin = [4 if size == 2 else 0 for size in geometry.shape]
+    wide = [(m, m) for m in margin] + [(0, 0)] * (array.ndim - 3)
+    start = (-margin[0], -margin[1], -margin[2])
+    k, j, i = (size + 2 * m for size, m in zip(geometry.shape, margin, strict=True))
+    result = _sampled(np.pad(array, wide, mode="reflect"), geometry.crop(start, (k, j, i)), target, "bspline", fill)
+    inside = _sampled(np.ones(geometry.shape, dtype=np.uint8), geometry, target, "nearest", 0.0) > 0
+    result[~inside] = fill
+    return result
+
+
+def _sampled(
+    array: npt.NDArray[Any], geometry: Geometry, target: Geometry, interpolator: Interpolator, fill: float
+) -> npt.NDArray[Any]:
     import SimpleITK as sitk
 
     codes = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "bspline": sitk.sitkBSpline}

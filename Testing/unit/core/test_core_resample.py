@@ -121,7 +121,21 @@ def test_components_are_sampled_one_by_one(components: int) -> None:
         assert np.allclose(whole, np.stack(parts, axis=-1), atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(1, 9, 9), (2, 9, 9), (3, 3, 3), (1, 1, 1)])
+def test_bspline_over_two_slices_reads_the_image_only(rng: np.random.Generator) -> None:
+    """Two voxels and their mirror image have the period of two: halfway between them the spline is their mean."""
+    pair = rng.normal(size=(2, 1, 1)) + np.zeros((2, 7, 7))
+    grid = Geometry.from_spacing((2, 7, 7))
+    target = Geometry.from_spacing((5, 7, 7), (1.0, 1.0, 0.5), (0.0, 0.0, -0.5))
+    for _ in range(20):
+        result = resample_array(pair, grid, target, "bspline", fill=-9.0)[:, 3, 3]
+        first, second = pair[:, 0, 0]
+        assert np.allclose(result[1:4], [first, (first + second) / 2, second])
+    assert (
+        resample_array(pair, grid, Geometry.from_spacing((1, 7, 7), (1, 1, 1), (0, 0, 3)), "bspline", -9.0).max() == -9
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 9), (2, 9, 9), (2, 2, 2), (3, 3, 3), (1, 1, 1)])
 def test_thin_images_can_be_sampled(shape: tuple[int, int, int]) -> None:
     grid = Geometry.from_spacing(shape)
     for interpolator in ("nearest", "linear", "bspline"):
