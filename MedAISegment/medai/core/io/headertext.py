@@ -22,7 +22,7 @@ def numbers(text: str, count: int | None, key: str, name: str) -> list[float]:
         values = [math.nan]
     if (count is not None and len(values) != count) or not all(math.isfinite(v) for v in values):
         raise InputError(
-            f"The header line {key!r} of {name!r} needs {count or 'finite'} finite numbers, given {text[:60]!r}.",
+            f"The header line {key!r} of {name!r} needs {f'{count} ' if count else ''}finite numbers, given {text[:60]!r}.",
             hint="The header is damaged.",
         )
     return values
