@@ -21,8 +21,9 @@ def numbers(text: str, count: int | None, key: str, name: str) -> list[float]:
     except ValueError:
         values = [math.nan]
     if (count is not None and len(values) != count) or not all(math.isfinite(v) for v in values):
+        needed = "" if count is None else f"{count} "
         raise InputError(
-            f"The header line {key!r} of {name!r} needs {f'{count} ' if count else ''}finite numbers, given {text[:60]!r}.",
+            f"The header line {key!r} of {name!r} needs {needed}finite numbers, given {text[:60]!r}.",
             hint="The header is damaged.",
         )
     return values
