@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .run import JsonFlag
-from .shell import SOME_FAILED, bar, emit, guarded, say
+from .shell import SOME_FAILED, bar, emit, guarded, say, shown
 
 
 def evaluate_command(
@@ -44,21 +44,18 @@ def evaluate_command(
 
 def _show(scores: list[Any], summary: dict[int, dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("case", "label", "Dice", "HD95 mm", "reference mL", "predicted mL", "volume error %", "note")
     for s in scores:
         table.add_row(
-            s.case, str(s.label), _text(s.dice, 3), _text(s.hd95_mm, 2), _text(s.reference_ml, 3),
-            _text(s.predicted_ml, 3), _text(s.volume_error_percent, 1), s.reason,
+            escape(s.case), str(s.label), shown(s.dice, 3), shown(s.hd95_mm, 2), shown(s.reference_ml, 3),
+            shown(s.predicted_ml, 3), shown(s.volume_error_percent, 1), s.reason,
         )  # fmt: skip
     for label, row in summary.items() if len({s.case for s in scores}) > 1 else ():
         table.add_row(
-            f"mean of {row['cases']}", str(label), _text(row["dice"]["mean"], 3),
-            _text(row["hd95_mm"]["mean"], 2), "", "", _text(row["volume_error_percent"]["mean"], 1), "", style="bold",
+            f"mean of {row['cases']}", str(label), shown(row["dice"]["mean"], 3),
+            shown(row["hd95_mm"]["mean"], 2), "", "", shown(row["volume_error_percent"]["mean"], 1), "", style="bold",
         )  # fmt: skip
     Console().print(table)
-
-
-def _text(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

@@ -30,6 +30,7 @@ def segment_command(
     def work(token: Any) -> Any:
         from medai.core.errors import OutputError, SettingsError
         from medai.core.io import read_volume, write_labelmap
+        from medai.core.io.formats import writable_suffix
         from medai.core.progress import sub_progress
         from medai.core.settings import load_json_file
         from medai.segment.pipeline import parse_pipeline, run
@@ -43,6 +44,9 @@ def segment_command(
             steps = parse_pipeline(
                 [{"step": "unet", "settings": {"model": model, "regions": boxes, "device": device}}], where="options"
             )
+        writable_suffix(out)
+        if out.is_dir():
+            raise OutputError(f"Cannot write {out.name!r}: a folder of that name exists.")
         if not out.parent.is_dir():
             raise OutputError(f"Cannot write {out.name!r}: its folder does not exist.", hint="Create the folder first.")
         if out.exists() and image.exists() and out.samefile(image):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from medai.core.errors import Cancelled, MedAIError
+from medai.core.errors import Cancelled, InputError, MedAIError
 from medai.core.progress import CancelToken, ProgressFn, no_progress
+from medai.core.redact import traceback_text
+from medai.core.task import translated
 
 RESEARCH_USE = "Research use only - not for diagnosis."
 OK, COULD_NOT_START, SOME_FAILED = 0, 2, 3
@@ -20,6 +23,7 @@ OK, COULD_NOT_START, SOME_FAILED = 0, 2, 3
 def bar(quiet: bool) -> Iterator[ProgressFn]:
     """Show a progress bar on standard error, unless ``quiet`` or standard error is not a terminal."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
@@ -36,7 +40,7 @@ def bar(quiet: bool) -> Iterator[ProgressFn]:
         task = shown.add_task("starting", total=1.0)
 
         def progress(fraction: float, message: str = "") -> None:
-            shown.update(task, completed=fraction, description=message or None)
+            shown.update(task, completed=fraction, description=escape(message) or None)
 
         yield progress
 
@@ -61,28 +65,31 @@ def guarded(work: Callable[[CancelToken], Any], *, as_json: bool) -> Any:
         _fail({"type": "Cancelled", "code": "CANCELLED", "message": "Stopped.", "hint": ""}, as_json)
     except MedAIError as error:
         _fail(error.to_dict(), as_json)
-    except MemoryError:
-        _fail(
-            {
-                "type": "OutOfMemory",
-                "code": "OUT_OF_MEMORY",
-                "message": "This machine has too little memory.",
-                "hint": "",
-            },
-            as_json,
-        )
+    except OSError as error:
+        # A name that is too long, a folder that may not be searched: even asking whether a path exists fails.
+        reason = error.strerror or type(error).__name__
+        _fail(InputError(f"A file or folder cannot be used: {reason}.", hint="Check the paths.").to_dict(), as_json)
+    except Exception as error:
+        logging.getLogger(__name__).debug("%s", traceback_text(error))
+        _fail(translated(error, "the command").to_dict(), as_json)
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def emit(value: Any) -> None:
-    """Write JSON for programs to standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON for programs to standard output; in ASCII, so that no terminal's encoding can refuse it."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def say(text: str = "") -> None:
-    """Write a line for people to standard output."""
-    sys.stdout.write(text + "\n")
+    """Write a line for people to standard output; what its encoding lacks is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def shown(value: float | None, digits: int) -> str:
+    """Return a number for people, or ``-`` where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _fail(error: dict[str, str], as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .run import JsonFlag
-from .shell import bar, emit, guarded, say
+from .shell import bar, emit, guarded, say, shown
 
 
 def train_command(
@@ -41,5 +41,5 @@ def train_command(
         return
     say(f"Model written to {out}; measured on {metrics['cases']} {metrics['on']}:")
     for name, row in metrics["labels"].items():
-        say(f"  {name:<28} Dice {row['dice']['mean']:.3f}   HD95 {row['hd95_mm']['mean'] or float('nan'):.2f} mm")
+        say(f"  {name:<28} Dice {shown(row['dice']['mean'], 3)}   HD95 {shown(row['hd95_mm']['mean'], 2)} mm")
     say(f"  mean Dice {metrics['mean_dice']:.3f}")

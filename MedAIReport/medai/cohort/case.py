@@ -23,6 +23,8 @@ from medai.segment.pipeline import run
 
 from .protocol import Protocol
 
+OUTPUTS = frozenset({"segmentation.nii.gz", "features.csv", "report.json", "report.html", "scene.mrb"})
+"""Names of the files that a case may write."""
 Extra = Callable[[Volume, LabelMap, FeatureTable, Report, Path], None]
 """Writes more files into the staged folder: (image, labels, features, report, folder)."""
 
@@ -83,7 +85,8 @@ def run_case(
     Raises
     ------
     OutputError
-        If ``out`` cannot be written, or is the folder of the input; found out before anything is computed.
+        If ``out`` cannot be written, is the folder of the input, or a result would replace the input; found out before
+        anything is computed.
     InputError
         If the image cannot be used, or has quality errors that are not allowed.
     """
@@ -93,9 +96,13 @@ def run_case(
     target = Path(out)
     if source.exists() and source.is_dir() and target.exists() and source.resolve() == target.resolve():
         raise OutputError("The output folder is the folder of the input.", hint="Choose another output folder.")
-    existed = target.exists()
-    target = ensure_folder(target)
+    if source.parent.resolve() == target.resolve() and source.name in OUTPUTS:
+        raise OutputError(
+            f"The result {source.name!r} would replace the input image.", hint="Choose another output folder."
+        )
+    made = [folder for folder in (target, *target.parents) if not folder.exists()]
     try:
+        target = ensure_folder(target)
         staging = Path(tempfile.mkdtemp(prefix=".medai-run-", dir=target))
         try:
             return _run(
@@ -104,8 +111,8 @@ def run_case(
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except BaseException:
-        if not existed:
-            _remove_if_empty(target)
+        for folder in made:
+            _remove_if_empty(folder)
         raise
 
 

@@ -63,6 +63,10 @@ class Description(Settings):
         default_factory=dict, description="Plausible volume per side in mL by label name; outside it a flag is set."
     )
 
+    def mirrors(self, side: Side) -> bool:
+        """Tell whether an image of this side is mirrored for the model: it was trained on the other side only."""
+        return bool(side and self.side and side != self.side)
+
 
 class RegionHint(Settings):
     """Where the structure lies, for models that were trained on crops."""
@@ -112,4 +116,9 @@ class Manifest(Settings):
             self.labels
         ):
             raise ValueError("two labels share a number or a name")
+        if min(self.window) < 1:
+            raise ValueError(f"each size of the window must be at least 1 voxel, given {self.window}")
+        classes = len(self.labels) + 1
+        if self.network.settings.get("out_channels", classes) != classes:
+            raise ValueError(f"network.settings.out_channels must be {classes}: the labels and the background")
         return self

@@ -1,13 +1,17 @@
 """Commands: what they print, what they write, exit codes; one sentence for every error."""
 
 import json
+import os
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+typer = pytest.importorskip("typer")
 typer_testing = pytest.importorskip("typer.testing")
 
+from medai.cli import shell  # noqa: E402
 from medai.cli.app import app  # noqa: E402
 from medai.core.geometry import Geometry  # noqa: E402
 from medai.core.io import read_labelmap, write_labelmap, write_volume  # noqa: E402
@@ -172,3 +176,98 @@ def test_help_names_every_command():
     result = medai("--help")
     for command in ("demo", "run", "segment", "train", "evaluate", "info"):
         assert command in result.stdout
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "{image}", "--protocol", "otsu", "--out", LONG],
+        ["run", f"{LONG}.nii.gz", "--protocol", "otsu", "--out", "{tmp}/o"],
+        ["segment", "{image}", "--model", LONG, "--out", "{tmp}/s.nii.gz"],
+        ["evaluate", LONG, LONG],
+        ["train", "--data", LONG, "--out", "{tmp}/t"],
+        ["train", "--data", "{tmp}", "--out", LONG],
+    ],
+)
+def test_a_path_that_the_system_refuses_is_one_sentence(image, tmp_path, words):
+    pytest.importorskip("torch")
+    result = medai(*[w.format(image=image, tmp=tmp_path) for w in words])
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith("medai: ")
+    assert LONG not in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["cube.nii.gz"]
+
+
+@pytest.mark.parametrize(("name", "message"), [("s.txt", "cannot be written as"), ("", "folder of that name")])
+def test_an_output_that_cannot_be_written_is_refused_before_reading(image, tmp_path, name, message):
+    image.write_bytes(b"no image")
+    folder = tmp_path / "s.nii.gz"
+    folder.mkdir()
+    file = tmp_path / "p.json"
+    file.write_text('[{"step": "threshold"}]', "utf-8")
+    result = medai("segment", image, "--pipeline", file, "--out", tmp_path / name if name else folder)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_an_unexpected_error_is_one_sentence_without_its_text(capsys):
+    def work(token):
+        raise KeyError("Doe^John")
+
+    with pytest.raises(typer.Exit) as caught:
+        shell.guarded(work, as_json=False)
+    assert caught.value.exit_code == 2
+    shown = capsys.readouterr().err
+    assert "unexpected error (KeyError)" in shown
+    assert "Doe" not in shown
+
+
+def test_a_failed_run_leaves_no_folder_above_its_output(tmp_path):
+    result = medai("run", tmp_path / "missing.nii.gz", "--protocol", "otsu", "--out", tmp_path / "a" / "b" / "c")
+    assert result.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_never_replaces_the_input(image, tmp_path):
+    folder = tmp_path / "case"
+    folder.mkdir()
+    source = image.rename(folder / "segmentation.nii.gz")
+    before = source.read_bytes()
+    result = medai("run", source, "--protocol", "otsu", "--out", folder, "--no-scene")
+    assert result.exit_code == 2
+    assert "would replace the input" in result.stderr
+    assert source.read_bytes() == before
+    assert list(folder.iterdir()) == [source]
+
+
+def test_brackets_in_a_case_name_are_no_markup(tmp_path):
+    array = np.zeros((8, 8, 8), dtype=np.uint8)
+    array[2:5, 2:5, 2:5] = 1
+    for folder in ("p", "r"):
+        (tmp_path / folder).mkdir()
+        write_labelmap(LabelMap(array, Geometry.from_spacing(array.shape)), tmp_path / folder / "[b]a.nii.gz")
+    assert "[b]a" in medai("evaluate", tmp_path / "p", tmp_path / "r").stdout
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_terminal_that_lacks_a_letter_still_gets_the_result(image, tmp_path, more):
+    program = "from medai.cli.app import main; main()"
+    out = tmp_path / "späces"
+    words = ["run", str(image), "--protocol", "otsu", "--out", str(out), "--no-scene", *more]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert done.returncode == 0, done.stderr
+    if more:
+        assert json.loads(done.stdout)["files"]["report.html"] == str(out / "report.html")
+    else:
+        assert rb"sp\xe4ces" in done.stdout
+
+
+def test_a_number_of_zero_is_shown_and_a_missing_one_is_a_dash():
+    assert shell.shown(0.0, 2) == "0.00"
+    assert shell.shown(None, 2) == "-"

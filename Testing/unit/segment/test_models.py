@@ -13,7 +13,8 @@ pytest.importorskip("safetensors")
 
 from safetensors.torch import load_file, save  # noqa: E402
 
-from medai.core.errors import ChecksumError, ManifestError, ModelError  # noqa: E402
+from medai.core.errors import ChecksumError, ManifestError, ModelError, SettingsError  # noqa: E402
+from medai.segment.manifest import Manifest  # noqa: E402
 from medai.segment.models import ModelStore, load_network, read_model, shipped_roots, unload_networks  # noqa: E402
 
 
@@ -130,3 +131,19 @@ def test_manifests_that_do_not_fit_are_refused(folder, key, change):
 def test_a_folder_without_manifest_is_refused(tmp_path):
     with pytest.raises(ManifestError, match=r"no manifest\.json"):
         read_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prepare": {"orientation": "RRS"}}, "does not name each"),
+        ({"prepare": {"spacing": [1, 0, 1]}}, "greater than 0 mm"),
+        ({"prepare": {"percentiles": [99, 1]}}, "rise from 0 to 100"),
+        ({"window": [16, 0, 16]}, "at least 1 voxel"),
+        ({"network": {"name": "unet3d", "settings": {"out_channels": 2}}}, "out_channels must be 3"),
+    ],
+)
+def test_a_manifest_that_would_only_fail_while_it_runs_is_refused(tiny_model, change, message):
+    value = json.loads((tiny_model / "manifest.json").read_text("utf-8"))
+    with pytest.raises(SettingsError, match=message):
+        Manifest.parse({**value, **change})

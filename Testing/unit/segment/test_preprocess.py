@@ -1,5 +1,8 @@
 """Filters against their libraries, borders, grids and bad input."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -118,3 +121,16 @@ def test_cancel_stops_inside_the_work(rng, name):
 
     with pytest.raises(Cancelled):
         PREPROCESS.create(name).run(volume(rng.normal(size=(64, 16, 16))), progress=progress, cancel=token)
+
+
+@pytest.mark.parametrize(("name", "settings"), [("gaussian", {"sigma_mm": 20}), ("median", {"radius": 5})])
+def test_cancel_is_honoured_within_two_seconds_of_heavy_work(rng, name, settings):
+    array = rng.random((96, 256, 256), dtype=np.float32)
+    token = CancelToken()
+    timer = threading.Timer(0.3, token.cancel)
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises(Cancelled):
+        PREPROCESS.create(name).run(volume(array), settings, cancel=token)
+    assert time.monotonic() - begun < 2.3
+    timer.join()

@@ -71,3 +71,10 @@ def test_settings_that_do_not_fit_are_refused(settings):
 def test_colour_is_refused():
     with pytest.raises(UnsupportedInput, match="scalar"):
         SEGMENTERS.create("threshold").run(volume(np.zeros((1, 4, 4, 3))))
+
+
+def test_otsu_of_values_that_their_type_hardly_tells_apart():
+    array = np.array([1e6] * 5 + [1e6 + 0.0625] * 3 + [1e6 + 50] * 4, dtype=np.float32)
+    lower = otsu(array)
+    assert 1e6 + 0.0625 < lower <= 1e6 + 50
+    assert isinstance(lower, float)

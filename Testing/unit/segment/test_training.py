@@ -1,6 +1,7 @@
 """Training: pairs, split, repeatability, what it leaves behind; on generated balls."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from medai.core.progress import CancelToken
 from medai.core.volume import Volume
 from medai.segment.models import ModelStore
 from medai.segment.training.cases import find_pairs, load_case, split
+from medai.segment.training.export import require_new_folder
 from medai.segment.training.loop import rate
 from medai.segment.training.recipe import Recipe
 from medai.segment.training.service import train_model
@@ -135,3 +137,9 @@ def test_the_rate_warms_up_and_falls_to_zero():
 def test_a_patch_that_the_network_cannot_halve_is_refused(recipe_dict):
     with pytest.raises(SettingsError, match="multiple of 4"):
         Recipe.parse({**recipe_dict, "patch": [18, 16, 16]})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder in which not even root may write")
+def test_a_place_where_nothing_may_be_written_is_refused_before_training():
+    with pytest.raises(OutputError, match="Cannot write 'model'"):
+        require_new_folder("/proc/nowhere/model")

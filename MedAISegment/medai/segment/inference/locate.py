@@ -43,7 +43,7 @@ def atlas_regions(
     fit = fit_template(volume, progress=progress, cancel=cancel)
     info["atlas"] = {"matrix": fit.matrix.tolist(), "mutual_information": round(fit.mutual_information, 6)}
     return [
-        place(hint, side, fit.to_image(hint.mni152[side]), mirrored=bool(side) and side != manifest.description.side)
+        place(hint, side, fit.to_image(hint.mni152[side]), mirrored=manifest.description.mirrors(side))
         for side in sorted(hint.mni152)
     ]
 
@@ -77,5 +77,5 @@ def recentred(region: Region, scores: FloatImage, box: Box, manifest: Manifest) 
     index = [float((weight.sum(axis=tuple(a for a in range(3) if a != axis)) * np.arange(n)).sum() / weight.sum())
              for axis, n in enumerate(weight.shape)]  # fmt: skip
     r, a, s = box.grid.to_ras(index[::-1])
-    mirrored = bool(region.side) and region.side != manifest.description.side
+    mirrored = manifest.description.mirrors(region.side)
     return place(hint, region.side, (float(r), float(a), float(s)), mirrored=mirrored)

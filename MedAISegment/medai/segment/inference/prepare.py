@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medai.core.errors import InputError
 from medai.core.geometry import Geometry
@@ -24,6 +24,16 @@ class PrepareSettings(Settings):
     spacing: tuple[float, float, float] = Field((1.0, 1.0, 1.0), description="Voxel size along I, J, K in mm.")
     normalise: Literal["zscore"] = Field("zscore", description="Clip to the percentiles, subtract mean, divide by SD.")
     percentiles: tuple[float, float] = Field((0.5, 99.5), description="Lower and upper clipping percentile.")
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> PrepareSettings:
+        if sorted("LPI".find(c) if c in "LPI" else "RAS".find(c) for c in self.orientation) != [0, 1, 2]:
+            raise ValueError(f"orientation {self.orientation!r} does not name each of L/R, P/A, I/S once")
+        if min(self.spacing) <= 0:
+            raise ValueError(f"each spacing must be greater than 0 mm, given {self.spacing}")
+        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise ValueError(f"percentiles must rise from 0 to 100, given {self.percentiles}")
+        return self
 
 
 def model_grid(geometry: Geometry, settings: PrepareSettings) -> Geometry:

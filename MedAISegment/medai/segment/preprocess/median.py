@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from pydantic import Field
 
@@ -13,8 +15,11 @@ from medai.core.volume import Volume
 
 from ._base import Filter
 
+if TYPE_CHECKING:
+    import SimpleITK
+
 SLAB = 16
-"""Slices a call: cancelling and progress wait for one slab at most."""
+"""Slices a call: progress waits for one slab; cancelling stops inside it."""
 
 
 class MedianSettings(Settings):
@@ -46,8 +51,6 @@ class Median(Filter):
         SettingsError
             If the box is larger than the image along an axis.
         """
-        import SimpleITK as sitk
-
         shape = value.geometry.shape
         radius = [0 if size == 1 else settings.radius for size in shape]
         if any(2 * r + 1 > size for r, size in zip(radius, shape, strict=True)):
@@ -65,7 +68,20 @@ class Median(Filter):
                 low, high = max(0, start - radius[0]), min(shape[0], stop + radius[0])
                 slab = np.ascontiguousarray(source[low:high, :, :, component])
                 grid = value.geometry.crop((low, 0, 0), (high - low, shape[1], shape[2]))
-                done = to_array(sitk.Median(to_sitk(slab, grid), radius[::-1]))
+                done = to_array(_median(to_sitk(slab, grid), radius[::-1], cancel))
                 result[start:stop, :, :, component] = done[start - low : stop - low]
                 progress((component * len(parts) + number + 1) / (len(parts) * source.shape[3]), self.title)
         return value.replace(array=result.reshape(value.array.shape))
+
+
+def _median(image: SimpleITK.Image, radius: list[int], cancel: CancelToken) -> SimpleITK.Image:
+    import SimpleITK as sitk
+
+    method = sitk.MedianImageFilter()
+    method.SetRadius(radius)
+    method.AddCommand(sitk.sitkProgressEvent, lambda: method.Abort() if cancel.cancelled else None)
+    try:
+        return method.Execute(image)
+    except RuntimeError:
+        cancel.check()  # an aborted filter raises
+        raise

@@ -83,7 +83,8 @@ def otsu(array: npt.NDArray[np.generic]) -> float:
     """Return Otsu's threshold: voxels at or above it are the brighter class.
 
     The threshold maximises the between-class variance of the histogram (Otsu, IEEE Trans. SMC 9, 62 (1979), eq. 18).
-    Integers of at most 65,536 different values are counted one by one, other values in 4,096 equal bins.
+    Integers of at most 65,536 different values are counted one by one, other values in 4,096 equal bins (or
+    one by one, where their type cannot tell so many bins apart).
 
     Raises
     ------
@@ -101,8 +102,12 @@ def otsu(array: npt.NDArray[np.generic]) -> float:
         centres = np.arange(int(low), int(high) + 1, dtype=np.float64)
         edges = centres
     else:
-        counts, cuts = np.histogram(values, bins=BINS, range=(float(low), float(high)))
-        centres, edges = (cuts[:-1] + cuts[1:]) / 2, cuts[:-1]
+        try:
+            counts, cuts = np.histogram(values, bins=BINS, range=(float(low), float(high)))
+            centres, edges = (cuts[:-1] + cuts[1:]) / 2, cuts[:-1]
+        except ValueError:  # the type holds too few numbers between low and high for so many bins: count each
+            edges, counts = np.unique(values, return_counts=True)
+            centres = edges.astype(np.float64)
     weight = counts.astype(np.float64)
     below = np.cumsum(weight)[:-1]
     above = weight.sum() - below

@@ -138,12 +138,11 @@ def _run(
 ) -> tuple[Box, FloatImage]:  # fmt: skip
     cancel.check()
     box = cut(value, grid, region, manifest.prepare)
-    other_side = bool(box.side and manifest.description.side and box.side != manifest.description.side)
     axis = next(2 - column for column, letter in enumerate(manifest.prepare.orientation) if letter in "LR")
+    mirror_axis = axis if manifest.description.mirrors(box.side) else None
     scores = predict(
-        network, box.image, manifest.window, mirror_axis=axis if other_side else None, device=device,
-        progress=progress, cancel=cancel,
-    )  # fmt: skip
+        network, box.image, manifest.window, mirror_axis=mirror_axis, device=device, progress=progress, cancel=cancel
+    )
     scores[0][~box.inside] = 1.0
     scores[1:, ~box.inside] = 0.0
     return box, scores

@@ -120,11 +120,19 @@ def require_new_folder(folder: str | Path) -> Path:
     Raises
     ------
     OutputError
-        If it is a file, or a folder that holds something.
+        If it is a file, a folder that holds something, or at a place where nothing may be written.
     """
     target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"The folder {target.name!r} is not empty.", hint="Choose a new folder for the model.")
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise OutputError(f"The folder {target.name!r} is not empty.", hint="Choose a new folder for the model.")
+        place = next(parent for parent in target.absolute().parents if parent.exists())
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {target.name[:60]!r}: {error.strerror}.", hint="Choose a folder that you may write to."
+        ) from error
     return target
 
 
