@@ -86,7 +86,8 @@ def fit_template(volume: Volume, *, progress: ProgressFn, cancel: CancelToken) -
     Raises
     ------
     InputError
-        If the field of view is too small to hold a brain.
+        If the field of view is too small to hold a brain, the values are constant or not finite, or the registration
+        finds no overlap.
     Cancelled
         If somebody asked to stop.
     """
@@ -94,6 +95,17 @@ def fit_template(volume: Volume, *, progress: ProgressFn, cancel: CancelToken) -
 
     volume.require_scalar("Locating a structure by the atlas")
     extent = np.asarray(volume.geometry.size) * np.asarray(volume.geometry.spacing)
+    values = volume.array
+    if not np.isfinite(values).all() or values.min() == values.max():
+        raise InputError(
+            "The image holds NaN or infinite voxels, or one value only; no brain can be located in it.",
+            hint="Repair the image, or give the regions yourself.",
+        )
+    if min(volume.geometry.size) < 8:
+        raise InputError(
+            f"The image has {' x '.join(map(str, volume.geometry.size))} voxels, too few to locate a brain.",
+            hint="Give the regions yourself, or segment the whole image.",
+        )
     if extent.min() < 80:
         raise InputError(
             f"The image covers {extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f} mm, too little to hold a brain.",
@@ -128,7 +140,8 @@ def fit_template(volume: Volume, *, progress: ProgressFn, cancel: CancelToken) -
 def _clipped(volume: Volume) -> SimpleITK.Image:
     array = volume.array.astype(np.float32)
     low, high = (float(v) for v in np.percentile(array, (1.0, 99.5)))
-    return to_sitk(np.clip(array, low, max(high, low + 1e-6)), volume.geometry)
+    # From 0 up: the values are the weights of the centre of mass, and air may hold negative numbers.
+    return to_sitk(np.clip(array, low, max(high, low + 1e-6)) - np.float32(low), volume.geometry)
 
 
 def _shrunk(image: SimpleITK.Image) -> SimpleITK.Image:
@@ -169,7 +182,14 @@ def _optimise(
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(start, inPlace=True)
     method.AddCommand(sitk.sitkIterationEvent, lambda: method.StopRegistration() if cancel.cancelled else None)
-    method.Execute(fixed, moving)
+    try:
+        method.Execute(fixed, moving)
+    except RuntimeError:
+        cancel.check()
+        raise InputError(
+            "The brain could not be located in the image.",
+            hint="Check that it shows a whole head, or give the regions yourself.",
+        ) from None
     cancel.check()
     return float(method.GetMetricValue()), start
 

@@ -15,7 +15,7 @@ from medai.core.volume import Volume
 from medai.segment.atlas import fit_template, template_path
 from medai.segment.inference.locate import place, recentred
 from medai.segment.inference.regions import Box
-from medai.segment.manifest import RegionHint
+from medai.segment.manifest import Description, RegionHint
 
 LEFT, RIGHT = (-26.0, -22.0, -14.0), (26.0, -22.0, -14.0)
 
@@ -95,3 +95,33 @@ def test_recentring_moves_the_box_to_what_was_found(tiny_model):
     assert moved.centre_ras == pytest.approx((-30 + 11.5, -20 + 5.5, -10 + 4.5))
     scores[:] = np.array([1, 0, 0]).reshape(3, 1, 1, 1)
     assert recentred(region, scores, box, manifest) is None
+
+
+@pytest.mark.parametrize("shift", [-1000.0, None])
+def test_negative_values_do_not_move_the_centre_of_mass(template, shift):
+    small = resample_volume(template, template.geometry.with_spacing((2, 2, 2)))
+    array = small.array
+    moved = array + shift if shift else (array - array.mean()) / array.std()
+    plain, other = fit(small), fit(small.replace(array=moved.astype(np.float32)))
+    for point in (LEFT, RIGHT):
+        assert np.linalg.norm(np.subtract(plain.to_image(point), other.to_image(point))) < 0.5
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_an_image_without_contrast_is_refused(value):
+    with pytest.raises(InputError, match="one value only"):
+        fit(Volume(np.full((60, 60, 60), value, dtype=np.float32), Geometry.from_spacing((60, 60, 60), (2, 2, 2))))
+
+
+def test_a_localiser_of_three_slices_is_refused(rng):
+    array = rng.random((3, 100, 100)).astype(np.float32)
+    with pytest.raises(InputError, match="too few"):
+        fit(Volume(array, Geometry.from_spacing(array.shape, (1, 1, 40))))
+
+
+@pytest.mark.parametrize(("trained", "side", "mirrored"), [
+    ("left", "right", True), ("left", "left", False), ("", "right", False), ("", "left", False), ("left", "", False),
+])  # fmt: skip
+def test_only_the_other_side_of_a_one_sided_model_is_mirrored(recipe_dict, trained, side, mirrored):
+    description = Description.parse({**recipe_dict["description"], "side": trained})
+    assert description.mirrors(side) is mirrored
