@@ -78,6 +78,10 @@ class Segment:
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "color", color)
 
+    def relabelled(self, label: int) -> Segment:
+        """Return the same segment under another label."""
+        return dataclasses.replace(self, label=label)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the segment as JSON-ready values."""
         return {**dataclasses.asdict(self), "color": list(self.color)}

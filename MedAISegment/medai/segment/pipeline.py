@@ -1,42 +1,114 @@
-"""A pipeline is a list of (step name, settings): filters in any number, then one segmenter."""
+"""A pipeline is a list of (step name, settings): filters, segmenters and label operations, in the order they run."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import Field
 
 from medai.core.errors import SettingsError
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
+from medai.core.registry import Registry
+from medai.core.resample import resample_labels
 from medai.core.settings import Settings
 from medai.core.volume import Volume
 
-from .preprocess import PREPROCESS
-from .segmenters import SEGMENTERS
+from .merge import Merge, merged
+from .postprocess import POSTPROCESS, Post
+from .preprocess import PREPROCESS, Filter
+from .segmenters import SEGMENTERS, Segmenter
+
+Result = Literal["labels", "image", "any"]
+REGISTRIES: tuple[Registry[Any], ...] = (PREPROCESS, SEGMENTERS, POSTPROCESS)
 
 
 class PipelineStep(Settings):
     """One step's name and its settings."""
 
-    step: str = Field(min_length=1, max_length=64, description="Name of a filter or segmenter.")
+    step: str = Field(min_length=1, max_length=64, description="Name of a filter, segmenter or label operation.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Its settings; defaults for keys not given.")
+    enabled: bool = Field(True, description="False: the step is kept and checked, but does not run.")
+    merge: Merge = Field(
+        "replace",
+        description="Of a segmenter: drop the segments so far, lay the new ones over them, or only where none is.",
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values; ``enabled`` and ``merge`` only where they are not the default."""
+        values = super().to_dict()
+        for key, default in (("enabled", True), ("merge", "replace")):
+            if values[key] == default:
+                del values[key]
+        return values
 
 
 class Pipeline(Settings):
-    """Filters, then one segmenter."""
+    """Steps in their order."""
 
     steps: tuple[PipelineStep, ...] = Field(min_length=1, max_length=100)
 
 
-def parse_pipeline(pipeline: Any, *, where: str = "pipeline") -> Pipeline:
+@dataclass(frozen=True)
+class PipelineResult:
+    """What a pipeline gave.
+
+    Parameters
+    ----------
+    image : Volume
+        The image after the last filter; its grid differs from the input's if a filter changed it.
+    labels : LabelMap or None
+        The segments on the input's grid; None if nothing was segmented.
+    """
+
+    image: Volume
+    labels: LabelMap | None
+
+
+def all_steps() -> Iterator[type[Filter] | type[Segmenter] | type[Post]]:
+    """Every filter, segmenter and label operation, whether it can run here or not."""
+    for registry in REGISTRIES:
+        yield from registry.classes()
+
+
+def find_step(name: str) -> type[Filter] | type[Segmenter] | type[Post]:
+    """Return the step called ``name``.
+
+    Raises
+    ------
+    SettingsError
+        If there is none of that name.
+    DependencyError
+        If it exists but cannot run here.
+    """
+    for registry in REGISTRIES:
+        if name in {cls.name for cls in registry.classes()} or name in {u.name for u in registry.unavailable()}:
+            found: type[Filter] | type[Segmenter] | type[Post] = registry.get(name)
+            return found
+    known = sorted(cls.name for cls in all_steps())
+    near = [other for other in known if name[:4] and other.startswith(name[:4])]
+    raise SettingsError(
+        f"There is no step called {name!r}.", hint=f"Known: {', '.join(near or known)}; 'medai steps' lists them all."
+    )
+
+
+def parse_pipeline(
+    pipeline: Any, *, where: str = "pipeline", result: Result = "labels", has_labels: bool = False
+) -> Pipeline:
     """Check a pipeline before anything runs: names, order, and every step's settings.
 
     Parameters
     ----------
     pipeline : Pipeline, list of dict
-        ``[{"step": "median", "settings": {"radius": 1}}, ..., {"step": "threshold"}]``.
+        ``[{"step": "median", "settings": {"radius": 1}}, {"step": "threshold"}, {"step": "fill_holes"}]``.
+    result : {"labels", "image", "any"}
+        What it must give: ``labels`` needs a segmenter (or labels to start from), ``image`` refuses everything but
+        filters.
+    has_labels : bool
+        True if it will be given labels to start from.
 
     Returns
     -------
@@ -50,31 +122,51 @@ def parse_pipeline(pipeline: Any, *, where: str = "pipeline") -> Pipeline:
     DependencyError
         If a step's package is missing.
     """
+    if isinstance(pipeline, dict) and "pipeline" in pipeline:
+        pipeline = pipeline["pipeline"]  # a recipe's or a protocol's file
     parsed = pipeline if isinstance(pipeline, Pipeline) else Pipeline.parse({"steps": pipeline}, where=where)
     steps = []
+    labelled = has_labels
     for index, item in enumerate(parsed.steps):
-        last = index == len(parsed.steps) - 1
         path = f"{where}[{index}]"
-        kinds = (SEGMENTERS, PREPROCESS) if last else (PREPROCESS, SEGMENTERS)
-        known = {cls.name for cls in kinds[0].classes()}
-        if item.step not in known and item.step in {cls.name for cls in kinds[1].classes()}:
-            raise SettingsError(
-                f"{path}.step: {item.step!r} is a {kinds[1].kind}; "
-                + ("the last step must be a segmenter." if last else "a segmenter must be the last step.")
-            )
         try:
-            member = kinds[0].get(item.step)
+            member = find_step(item.step)
         except SettingsError as error:
             raise SettingsError(f"{path}.step: {error.message}", hint=error.hint) from None
+        if result == "image" and not issubclass(member, Filter):
+            raise SettingsError(f"{path}.step: {item.step!r} gives segments; only filters are possible here.")
+        if item.merge != "replace" and not issubclass(member, Segmenter):
+            raise SettingsError(f"{path}.merge: only a segmenter has segments to merge, {item.step!r} has not.")
         settings = member.Settings.parse(item.settings, where=f"{path}.settings")
-        steps.append(PipelineStep(step=item.step, settings=settings.to_dict()))
+        if item.enabled:
+            needs = issubclass(member, Post) or (not issubclass(member, Post) and member.uses_labels == "required")
+            if needs and not labelled:
+                raise SettingsError(
+                    f"{path}.step: {item.step!r} works on segments, and there are none before it.",
+                    hint="Put a segmenter before it, or start from a label map.",
+                )
+            labelled = labelled or issubclass(member, Segmenter)
+        steps.append(item.model_copy(update={"settings": settings.to_dict()}))
+    if result == "labels" and not labelled:
+        raise SettingsError(
+            f"{where}: no step gives segments.", hint="Add a segmenter, such as threshold, or filter the image only."
+        )
     return Pipeline(steps=tuple(steps))
 
 
-def run(
-    volume: Volume, pipeline: Any, *, progress: ProgressFn = no_progress, cancel: CancelToken | None = None
-) -> LabelMap:
-    """Run a pipeline on an image.
+def run_pipeline(
+    volume: Volume,
+    pipeline: Any,
+    *,
+    labels: LabelMap | None = None,
+    result: Result = "any",
+    progress: ProgressFn = no_progress,
+    cancel: CancelToken | None = None,
+) -> PipelineResult:
+    """Run a pipeline on an image and return the image and the labels.
+
+    Where a filter changes the grid (resampling, cropping), the labels so far are carried over by nearest neighbour, and
+    the labels of the end are brought back onto the input's grid in the same way.
 
     Parameters
     ----------
@@ -82,27 +174,90 @@ def run(
         Never changed.
     pipeline : Pipeline or list of dict
         See :func:`parse_pipeline`.
+    labels : LabelMap, optional
+        Segments to start from, on the image's grid: to repair, to grow, or as painted seeds.
+    result : {"any", "labels", "image"}
+        See :func:`parse_pipeline`.
+
+    Raises
+    ------
+    GeometryError
+        If ``labels`` lie on another grid; both are shown.
+    """
+    parsed = parse_pipeline(pipeline, result=result, has_labels=labels is not None)
+    if labels is not None:
+        volume.geometry.require_same(labels.geometry, "labels")
+    token = cancel or CancelToken()
+    members = [find_step(item.step) for item in parsed.steps]
+    shares = [member.weight if item.enabled else 0.0 for member, item in zip(members, parsed.steps, strict=True)]
+    total = sum(shares) or 1.0
+    seconds: list[dict[str, Any]] = []
+    image, done = volume, 0.0
+    for member, item, share in zip(members, parsed.steps, shares, strict=True):
+        if not item.enabled:
+            continue
+        token.check()
+        part = sub_progress(progress, min(1.0, done / total), min(1.0, (done + share) / total))
+        done += share
+        begun = time.monotonic()
+        if issubclass(member, Filter):
+            image = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
+            if labels is not None and not labels.geometry.same_as(image.geometry):
+                labels = resample_labels(labels, image.geometry)
+        elif issubclass(member, Segmenter):
+            new = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
+            labels = merged(labels, new, item.merge)
+        else:
+            assert labels is not None  # parse_pipeline saw to it
+            labels = member().run(labels, item.settings, progress=part, cancel=token)
+        seconds.append({"step": item.step, "seconds": round(time.monotonic() - begun, 3)})
+    record = {"pipeline": [s.to_dict() for s in parsed.steps], "seconds": seconds}
+    if labels is not None:
+        if not labels.geometry.same_as(volume.geometry):
+            labels = resample_labels(labels, volume.geometry)
+        noticed = tuple(f for f in image.flags if f not in volume.flags and f not in labels.flags)
+        labels = labels.replace(geometry=volume.geometry, flags=labels.flags + noticed, meta={**labels.meta, **record})
+    return PipelineResult(image, labels)
+
+
+def run(
+    volume: Volume,
+    pipeline: Any,
+    *,
+    labels: LabelMap | None = None,
+    progress: ProgressFn = no_progress,
+    cancel: CancelToken | None = None,
+) -> LabelMap:
+    """Run a pipeline on an image and return the segments.
+
+    Parameters
+    ----------
+    volume, pipeline, labels
+        See :func:`run_pipeline`.
 
     Returns
     -------
     LabelMap
         On the image's grid.  ``meta["pipeline"]`` holds the complete settings, ``meta["seconds"]`` each step's time.
     """
-    parsed = parse_pipeline(pipeline)
-    token = cancel or CancelToken()
-    seconds: list[dict[str, Any]] = []
-    image = volume
-    count = len(parsed.steps)
-    for index, item in enumerate(parsed.steps):
-        token.check()
-        # The segmenter is nearly all of the time.
-        start, stop = (0.1 * index / count, 0.1 * (index + 1) / count) if index < count - 1 else (0.1, 1.0)
-        part = sub_progress(progress, start, stop)
-        begun = time.monotonic()
-        if index < count - 1:
-            image = PREPROCESS.create(item.step).run(image, item.settings, progress=part, cancel=token)
-        else:
-            labels = SEGMENTERS.create(item.step).run(image, item.settings, progress=part, cancel=token)
-        seconds.append({"step": item.step, "seconds": round(time.monotonic() - begun, 3)})
-    meta = {**labels.meta, "pipeline": [s.to_dict() for s in parsed.steps], "seconds": seconds}
-    return labels.replace(meta=meta)
+    found = run_pipeline(volume, pipeline, labels=labels, result="labels", progress=progress, cancel=cancel).labels
+    assert found is not None  # result="labels" saw to it
+    return found
+
+
+def apply_filters(
+    volume: Volume,
+    pipeline: Any,
+    *,
+    labels: LabelMap | None = None,
+    progress: ProgressFn = no_progress,
+    cancel: CancelToken | None = None,
+) -> Volume:
+    """Run filters on an image and return the filtered image.
+
+    Parameters
+    ----------
+    volume, pipeline, labels
+        See :func:`run_pipeline`; every step must be a filter.
+    """
+    return run_pipeline(volume, pipeline, labels=labels, result="image", progress=progress, cancel=cancel).image

@@ -6,18 +6,18 @@ from typing import Any
 
 from medai.core.progress import CancelToken, ProgressFn
 
-from .pipeline import run
+from .pipeline import apply_filters, run
 
 
 def segment(
     inputs: dict[str, Any], settings: dict[str, Any], *, progress: ProgressFn, cancel: CancelToken
 ) -> dict[str, Any]:
-    """Run a pipeline.
+    """Run a pipeline that ends with segments.
 
     Parameters
     ----------
     inputs : dict
-        ``{"volume": Volume}``.
+        ``{"volume": Volume}``, and ``"labels": LabelMap`` to start from if there are any.
     settings : dict
         ``{"pipeline": [{"step": ..., "settings": {...}}, ...]}``.
 
@@ -26,5 +26,28 @@ def segment(
     dict
         ``{"labels": LabelMap, "info": dict}``; ``info`` is the label map's ``meta``.
     """
-    labels = run(inputs["volume"], settings.get("pipeline", []), progress=progress, cancel=cancel)
+    labels = run(
+        inputs["volume"], settings.get("pipeline", []), labels=inputs.get("labels"), progress=progress, cancel=cancel
+    )
     return {"labels": labels, "info": dict(labels.meta)}
+
+
+def apply(
+    inputs: dict[str, Any], settings: dict[str, Any], *, progress: ProgressFn, cancel: CancelToken
+) -> dict[str, Any]:
+    """Run filters.
+
+    Parameters
+    ----------
+    inputs, settings : dict
+        As for :func:`segment`; every step is a filter.
+
+    Returns
+    -------
+    dict
+        ``{"volume": Volume}``.
+    """
+    volume = apply_filters(
+        inputs["volume"], settings.get("pipeline", []), labels=inputs.get("labels"), progress=progress, cancel=cancel
+    )
+    return {"volume": volume}

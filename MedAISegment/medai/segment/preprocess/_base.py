@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from medai.core.step import Step
+from typing import ClassVar
+
 from medai.core.volume import Volume
 
+from ..steps import ImageStep
 
-class Filter(Step[Volume, Volume]):
-    """A filter: same grid, new values."""
+
+class Filter(ImageStep[Volume]):
+    """A filter: new values, and the same grid unless ``changes_grid`` says otherwise."""
+
+    changes_grid: ClassVar[bool] = False
+    """True for resampling, cropping and the like; a pipeline then moves the labels along."""

@@ -42,6 +42,7 @@ class Gaussian(Filter):
 
     name = "gaussian"
     title = "Gaussian smoothing"
+    group = "Denoise"
     requires = ("scipy",)
     Settings = GaussianSettings
 

@@ -40,6 +40,7 @@ class Median(Filter):
 
     name = "median"
     title = "Median filter"
+    group = "Denoise"
     requires = ("SimpleITK",)
     Settings = MedianSettings
 

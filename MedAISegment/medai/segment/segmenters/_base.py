@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from medai.core.labelmap import LabelMap
-from medai.core.step import Step
-from medai.core.volume import Volume
+
+from ..steps import ImageStep
 
 
-class Segmenter(Step[Volume, LabelMap]):
+class Segmenter(ImageStep[LabelMap]):
     """A segmenter: the labels lie on the image's own grid."""

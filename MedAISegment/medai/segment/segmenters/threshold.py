@@ -48,6 +48,7 @@ class Threshold(Segmenter):
 
     name = "threshold"
     title = "Threshold"
+    group = "Threshold"
     Settings = ThresholdSettings
 
     def apply(

@@ -54,6 +54,8 @@ class UNet(Segmenter):
 
     name = "unet"
     title = "U-Net"
+    group = "Model"
+    weight = 20.0
     requires = ("torch", "monai", "safetensors")
     Settings = UNetSettings
 
