@@ -9,6 +9,10 @@ import typer
 
 from .shell import RESEARCH_USE, bar, emit, guarded, say
 
+FrameChoice = Annotated[
+    int | None,
+    typer.Option(min=0, help="Frame of a 4D image, page of a TIFF, or slice of a series, from 0."),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write the result as JSON for programs.")]
 
 
@@ -17,6 +21,7 @@ def run_command(
     protocol: Annotated[str, typer.Option(help="Id of a protocol, or a protocol's JSON file.")],
     out: Annotated[Path, typer.Option(help="Output folder.")],
     series: Annotated[str, typer.Option(help="SeriesInstanceUID, if the folder holds several series.")] = "",
+    frame: FrameChoice = None,
     scene: Annotated[bool, typer.Option(help="Save a Slicer scene (.mrb) if slicer-core is installed.")] = True,
     allow_quality_errors: Annotated[
         bool, typer.Option(help="Measure in spite of quality flags of severity error; they stay in the report.")
@@ -24,7 +29,7 @@ def run_command(
     json: JsonFlag = False,
 ) -> None:
     """Run a protocol on one image: segmentation, features, report, scene."""
-    _run(image, protocol, out, series, scene, allow_quality_errors, json, name="")
+    _run(image, protocol, out, series, frame, scene, allow_quality_errors, json, name="")
 
 
 def demo_command(
@@ -35,12 +40,13 @@ def demo_command(
     from medai.segment.atlas import template_path
 
     path = guarded(lambda token: template_path(), as_json=json)
-    _run(path, "hippocampus", out, "", True, False, json, name="MNI152 T1 template")
+    _run(path, "hippocampus", out, "", None, True, False, json, name="MNI152 T1 template")
 
 
 def _run(
-    image: Path, protocol: str, out: Path, series: str, scene: bool, allow: bool, as_json: bool, *, name: str
-) -> None:
+    image: Path, protocol: str, out: Path, series: str, frame: int | None, scene: bool, allow: bool, as_json: bool,
+    *, name: str,
+) -> None:  # fmt: skip
     def work(token: Any) -> Any:
         from medai.cohort.case import run_case
         from medai.cohort.protocol import load_protocol
@@ -50,8 +56,9 @@ def _run(
         parsed = load_protocol(protocol)
         with bar(as_json) as progress:
             return run_case(
-                image, parsed, out, name=name, series_uid=series or None, allow_error_flags=allow,
-                extra=save_scene if scene and scene_available() else None, progress=progress, cancel=token,
+                image, parsed, out, name=name, series_uid=series or None, frame=frame,
+                allow_error_flags=allow, extra=save_scene if scene and scene_available() else None,
+                progress=progress, cancel=token,
             )  # fmt: skip
 
     result = guarded(work, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .run import JsonFlag
+from .run import FrameChoice, JsonFlag
 from .shell import RESEARCH_USE, bar, emit, guarded, say
 
 
@@ -23,6 +23,7 @@ def segment_command(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     series: Annotated[str, typer.Option(help="SeriesInstanceUID, if the folder holds several series.")] = "",
+    frame: FrameChoice = None,
     json: JsonFlag = False,
 ) -> None:
     """Segment one image with a model or a pipeline."""
@@ -52,7 +53,7 @@ def segment_command(
         if out.exists() and image.exists() and out.samefile(image):
             raise OutputError("The output is the input image.", hint="Choose another name.")
         with bar(json) as progress:
-            volume = read_volume(image, series_uid=series or None)
+            volume = read_volume(image, series_uid=series or None, frame=frame)
             labels = run(volume, steps, progress=sub_progress(progress, 0.05, 0.95), cancel=token)
             token.check()
             write_labelmap(labels, out)

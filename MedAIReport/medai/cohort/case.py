@@ -57,6 +57,7 @@ def run_case(
     *,
     name: str = "",
     series_uid: str | None = None,
+    frame: int | None = None,
     allow_error_flags: bool = False,
     extra: Extra | None = None,
     progress: ProgressFn = no_progress,
@@ -77,6 +78,10 @@ def run_case(
         Output folder; made if missing.
     name : str
         Name of the image in the report; none by default, because file names often hold patients' names.
+    series_uid : str, optional
+        Which series, if a DICOM folder holds several.
+    frame : int, optional
+        Which frame of a 4D image, page of a TIFF or slice of a series, from 0.
     allow_error_flags : bool
         Measure in spite of quality flags of severity ERROR; the flags stay in the report.
     extra : callable
@@ -106,8 +111,9 @@ def run_case(
         staging = Path(tempfile.mkdtemp(prefix=".medai-run-", dir=target))
         try:
             return _run(
-                source, protocol, target, staging, name, series_uid, allow_error_flags, extra, progress, token, started
-            )
+                source, protocol, target, staging, name, series_uid, frame, allow_error_flags, extra, progress, token,
+                started,
+            )  # fmt: skip
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except BaseException:
@@ -118,7 +124,8 @@ def run_case(
 
 def _run(
     source: Path, protocol: Protocol, target: Path, staging: Path, name: str, series_uid: str | None,
-    allow_error_flags: bool, extra: Extra | None, progress: ProgressFn, token: CancelToken, started: float,
+    frame: int | None, allow_error_flags: bool, extra: Extra | None, progress: ProgressFn, token: CancelToken,
+    started: float,
 ) -> CaseResult:  # fmt: skip
     times: dict[str, float] = {}
 
@@ -128,7 +135,7 @@ def _run(
         return now
 
     progress(0.0, "reading the image")
-    volume = read_volume(source, series_uid=series_uid).replace(name=name)
+    volume = read_volume(source, series_uid=series_uid, frame=frame).replace(name=name)
     volume.require_scalar("A protocol")
     errors = [flag for flag in volume.flags if flag.severity is Severity.ERROR]
     if errors and not allow_error_flags:

@@ -273,3 +273,38 @@ def test_a_terminal_that_lacks_a_letter_still_gets_the_result(image, tmp_path, m
 def test_a_number_of_zero_is_shown_and_a_missing_one_is_a_dash():
     assert shell.shown(0.0, 2) == "0.00"
     assert shell.shown(None, 2) == "-"
+
+
+@pytest.fixture
+def four_frames(tmp_path):
+    """A 4D NIfTI file: in frame n a cube of n + 2 voxels a side."""
+    nibabel = pytest.importorskip("nibabel")
+    array = np.zeros((16, 16, 16, 4), dtype=np.float32)
+    for frame in range(4):
+        stop = 3 + frame + 2
+        array[3:stop, 3:stop, 3:stop, frame] = 100
+    path = tmp_path / "series4d.nii.gz"
+    nibabel.Nifti1Image(array, np.eye(4)).to_filename(path)
+    return path
+
+
+@pytest.mark.parametrize("command", ["run", "segment"])
+def test_a_frame_of_a_4d_image_is_chosen(four_frames, tmp_path, command):
+    steps = tmp_path / "p.json"
+    pipeline = [{"step": "threshold", "settings": {"method": "manual", "lower": 50, "name": "Cube"}}]
+    if command == "run":
+        steps.write_text(json.dumps({"id": "cube", "title": "Cube", "pipeline": pipeline}), "utf-8")
+        words = ["run", four_frames, "--protocol", steps, "--out", tmp_path / "out", "--no-scene"]
+    else:
+        steps.write_text(json.dumps(pipeline), "utf-8")
+        words = ["segment", four_frames, "--pipeline", steps, "--out", tmp_path / "s.nii.gz"]
+    without = medai(*words)
+    assert without.exit_code == 2
+    assert "Choose a frame from 0 to 3." in without.stderr
+    result = medai(*words, "--frame", 2, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["volumes_ml"] == {"Cube": pytest.approx(4**3 / 1000)}
+    beyond = medai(*words, "--frame", 4)
+    assert beyond.exit_code == 2
+    assert "no frame 4" in beyond.stderr
+    assert medai(*words, "--frame", "-1").exit_code == 2

@@ -113,7 +113,7 @@ def _volume(image: Any, name: str, frame: int | None, indices: bool) -> Volume:
     pages = int(getattr(image, "n_frames", 1))
     if pages > 1 and frame is None:
         raise AmbiguousInput(
-            f"{name!r} holds {pages} pages, one is needed.", hint=f"Choose one from 0 to {pages - 1} (frame=...)."
+            f"{name!r} holds {pages} pages, one is needed.", hint=f"Choose a frame (page) from 0 to {pages - 1}."
         )
     if not 0 <= (frame or 0) < pages:
         raise InputError(f"{name!r} has no page {frame}; it holds {pages}, counted from 0.")

@@ -111,7 +111,7 @@ class RawImage:
         if frames > 1 and frame is None:
             raise AmbiguousInput(
                 f"{self.name!r} holds {frames} frames (4D), one is needed.",
-                hint=f"Choose a frame from 0 to {frames - 1} (frame=...).",
+                hint=f"Choose a frame from 0 to {frames - 1}.",
             )
         chosen = 0 if frame is None else int(frame)
         if not 0 <= chosen < frames:

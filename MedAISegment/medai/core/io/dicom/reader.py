@@ -95,7 +95,7 @@ def _place(series: Series, name: str, frame: int | None) -> tuple[Placement, tup
     if len(planes) > 1 and frame is None:
         raise AmbiguousInput(
             f"{name!r} holds {len(planes)} frames without positions; one is needed.",
-            hint=f"Choose a frame from 0 to {len(planes) - 1} (frame=...).",
+            hint=f"Choose a frame from 0 to {len(planes) - 1}.",
         )
     plane = _frame(planes, frame or 0, name)
     matrix = np.eye(4)

@@ -133,7 +133,7 @@ def choose(found: Sequence[Series], series_uid: str | None, name: str) -> Series
     if len(fitting) > 1:
         raise AmbiguousInput(
             f"{name!r} holds {len(fitting)} image series, one is needed.",
-            hint=f"Choose one by series_uid. {_listed(fitting)}",
+            hint=f"Choose a series by its UID. {_listed(fitting)}",
         )
     return fitting[0]
 
