@@ -5,10 +5,12 @@ from __future__ import annotations
 import typer
 
 from .evaluate import evaluate_command
+from .filter import filter_command
 from .info import info_command
 from .run import demo_command, run_command
 from .segment import segment_command
 from .shell import RESEARCH_USE
+from .steps import steps_command
 from .train import train_command
 
 app = typer.Typer(
@@ -21,7 +23,9 @@ app = typer.Typer(
 )
 app.command("demo")(demo_command)
 app.command("run")(run_command)
+app.command("filter")(filter_command)
 app.command("segment")(segment_command)
+app.command("steps")(steps_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("info")(info_command)

@@ -20,6 +20,7 @@ from medai.core.volume import Volume
 from medai.features import FeatureTable, extract
 from medai.report import Report, build_report, render
 from medai.segment.pipeline import run
+from medai.segment.recipes import expectation_flags
 
 from .protocol import Protocol
 
@@ -137,6 +138,7 @@ def _run(
     progress(0.0, "reading the image")
     volume = read_volume(source, series_uid=series_uid, frame=frame).replace(name=name)
     volume.require_scalar("A protocol")
+    volume = volume.with_flags(*expectation_flags(volume, protocol.modality, protocol.hounsfield))
     errors = [flag for flag in volume.flags if flag.severity is Severity.ERROR]
     if errors and not allow_error_flags:
         raise InputError(

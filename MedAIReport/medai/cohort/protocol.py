@@ -11,17 +11,25 @@ from medai.core.errors import SettingsError
 from medai.core.settings import Settings, load_json_file
 from medai.features.settings import ExtractSettings
 from medai.segment.pipeline import PipelineStep, parse_pipeline
+from medai.segment.recipes import load_recipe
 
 FOLDER = Path(__file__).parent / "protocols"
 
 
 class Protocol(Settings):
-    """A segmentation pipeline and what is measured in its segments."""
+    """A segmentation pipeline and what is measured in its segments.
+
+    The pipeline is written out, or ``recipe`` names one of :mod:`medai.segment.recipes`; a loaded protocol always holds
+    the complete pipeline, beside the recipe's name if it came from one.
+    """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     title: str = Field(min_length=1, max_length=200)
     question: str = Field("", max_length=500, description="What the user wants to know, in one sentence.")
-    pipeline: tuple[PipelineStep, ...] = Field(min_length=1, max_length=100)
+    recipe: str = Field("", max_length=200, description="Id of a recipe whose pipeline this protocol runs.")
+    modality: str = Field("", max_length=16, description="DICOM modality that it is made for; empty for any.")
+    hounsfield: bool = Field(False, description="True if the image's values must be Hounsfield units.")
+    pipeline: tuple[PipelineStep, ...] = Field((), max_length=100)
     features: dict[str, Any] = Field(default_factory=dict, description="Settings of the feature extraction.")
 
 
@@ -50,6 +58,12 @@ def load_protocol(name: str) -> Protocol:
             hint=f"Known: {', '.join(shipped_protocols())}; or give a .json file.",
         )
     protocol = Protocol.parse(load_json_file(path), where=path.name)
+    if not protocol.pipeline and not protocol.recipe:
+        raise SettingsError(f"{path.name}: a protocol has a recipe or a pipeline.", hint="Give one of them.")
+    if not protocol.pipeline:
+        recipe = load_recipe(protocol.recipe)
+        expected = {"modality": recipe.modality, "hounsfield": recipe.hounsfield}
+        protocol = protocol.model_copy(update={"pipeline": recipe.pipeline, **expected})
     steps = parse_pipeline([s.to_dict() for s in protocol.pipeline], where=f"{path.name}.pipeline").steps
     features = ExtractSettings.parse(protocol.features, where=f"{path.name}.features")
     return protocol.model_copy(update={"pipeline": steps, "features": features.to_dict()})

@@ -33,7 +33,7 @@ KNOWN: dict[str, tuple[Code, Code, Color]] = {
     "Grey matter": (TISSUE, Code("389081007", "SCT", "Grey matter"), (0.78, 0.60, 0.55)),
     "White matter": (TISSUE, Code("389080008", "SCT", "White matter"), (0.95, 0.93, 0.80)),
     "Air": (TISSUE, Code("15158005", "SCT", "Air"), (0.35, 0.55, 0.75)),
-    "Fat": (TISSUE, Code("55603005", "SCT", "Adipose tissue"), (0.95, 0.85, 0.35)),
+    "Fat": (TISSUE, Code("55603005", "SCT", "Fat"), (0.95, 0.85, 0.35)),
     "Soft tissue": (TISSUE, Code("87784001", "SCT", "Soft tissue"), (0.82, 0.50, 0.45)),
     "Calcium": (TISSUE, Code("18115005", "SCT", "Pathologic calcification"), (1.00, 1.00, 0.85)),
 }

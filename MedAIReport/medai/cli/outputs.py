@@ -1,0 +1,25 @@
+"""Checks of an output file before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def require_writable(out: Path, *inputs: Path) -> None:
+    """Refuse an output that cannot be written or would replace an input.
+
+    Raises
+    ------
+    OutputError
+        If ``out`` is a folder, its folder is missing, or it is one of the inputs.
+    """
+    from medai.core.errors import OutputError
+    from medai.core.io.formats import writable_suffix
+
+    writable_suffix(out)
+    if out.is_dir():
+        raise OutputError(f"Cannot write {out.name!r}: a folder of that name exists.")
+    if not out.parent.is_dir():
+        raise OutputError(f"Cannot write {out.name!r}: its folder does not exist.", hint="Create the folder first.")
+    if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):
+        raise OutputError("The output is the input image.", hint="Choose another name.")
