@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
-from medai.core.errors import Cancelled, SettingsError
+from medai.core.errors import Cancelled, GeometryError, SettingsError
 from medai.core.geometry import Geometry
 from medai.core.progress import CancelToken
 from medai.core.volume import Volume
-from medai.segment import run
+from medai.segment import apply_filters, run
 from medai.segment.pipeline import parse_pipeline
+from medai.segment.postprocess import POSTPROCESS
+from medai.segment.seeding import place_seeds
+from medai.segment.seeds import Seed
+from medai.segment.segmenters.threshold import ThresholdSettings
 from medai.segment.tasks import segment
 
 STEPS = [{"step": "median", "settings": {"radius": 1}}, {"step": "threshold"}]
@@ -28,7 +32,17 @@ def test_steps_run_in_order_and_are_recorded_complete(image):
     assert labels.counts()[1] == 125 - 8 - 12 * 3
     assert labels.meta["pipeline"] == [
         {"step": "median", "settings": {"radius": 1}},
-        {"step": "threshold", "settings": {"method": "otsu", "lower": None, "upper": None, "name": "Foreground"}},
+        {
+            "step": "threshold",
+            "settings": {
+                "inside": "",
+                "method": "otsu",
+                "lower": None,
+                "upper": None,
+                "side": "brighter",
+                "name": "Foreground",
+            },
+        },
     ]
     assert [s["step"] for s in labels.meta["seconds"]] == ["median", "threshold"]
     assert seen == sorted(seen)
@@ -78,3 +92,58 @@ def test_a_cancelled_token_stops_before_the_first_step(image):
     token.cancel()
     with pytest.raises(Cancelled):
         run(image, STEPS, cancel=token)
+
+
+def test_filters_alone_give_an_image(image):
+    found = apply_filters(image, [{"step": "median"}, {"step": "gaussian", "settings": {"sigma_mm": 0.5}}])
+    assert found.geometry == image.geometry
+    assert found.array[:3].std() < image.array[:3].std() / 2
+
+
+def test_a_disabled_step_is_recorded_and_does_not_run(image):
+    steps = [{"step": "median", "enabled": False}, {"step": "threshold"}]
+    labels = run(image, steps)
+    assert labels.counts()[1] == 125
+    assert labels.meta["pipeline"][0] == {"step": "median", "settings": {"radius": 1}, "enabled": False}
+    assert [s["step"] for s in labels.meta["seconds"]] == ["threshold"]
+    assert run(image, list(labels.meta["pipeline"])).digest() == labels.digest()
+
+
+def test_segmenters_one_after_the_other(image):
+    low = {"step": "threshold", "settings": {"method": "manual", "upper": 50.0, "name": "Dark"}}
+    high = {"step": "threshold", "settings": {"method": "manual", "lower": 50.0, "name": "Bright"}, "merge": "under"}
+    labels = run(image, [low, high])
+    assert [s.name for s in labels.segments] == ["Dark", "Bright"]
+    assert labels.counts() == {1: image.array.size - 125, 2: 125}
+    assert run(image, [low, {**high, "merge": "replace"}]).counts() == {1: 125}
+
+
+def test_labels_to_start_from_must_fit(image):
+    with pytest.raises(SettingsError, match="no step gives segments"):
+        run(image, [{"step": "median"}])
+    start = run(image, [{"step": "threshold"}])
+    assert run(image, [{"step": "median"}], labels=start).digest() == start.digest()
+    other = image.replace(geometry=Geometry.from_spacing(image.array.shape, (2.0, 1.0, 1.0)))
+    with pytest.raises(GeometryError):
+        run(other, [{"step": "median"}], labels=start)
+
+
+def test_a_step_on_segments_needs_segments_before_it():
+    name = next(iter(sorted(POSTPROCESS.names())))
+    with pytest.raises(SettingsError, match=rf"pipeline\[0\].step: '{name}' works on segments"):
+        parse_pipeline([{"step": name}, {"step": "threshold"}])
+    assert parse_pipeline([{"step": name}], has_labels=True).steps[0].step == name
+
+
+def test_seeds_go_into_the_steps_that_take_them():
+    seed = Seed(ras=(1.0, 2.0, 3.0), segment="A")
+    with pytest.raises(SettingsError, match="no step grows from seeds"):
+        place_seeds(STEPS, [seed])
+    assert place_seeds(STEPS, []) == parse_pipeline(STEPS)
+    grow = {"step": "connected_threshold", "settings": {"lower": 50.0}}
+    grown = place_seeds([grow], [seed])
+    assert grown.steps[0].settings["seeds"] == [seed.to_dict()]
+    own = Seed(ras=(4.0, 5.0, 6.0), segment="B")
+    grow["settings"] = {"lower": 50.0, "seeds": [own.to_dict()]}
+    kept = place_seeds([grow], [seed])
+    assert kept.steps[0].settings["seeds"] == [own.to_dict()]
