@@ -57,6 +57,13 @@ def test_the_smallest_type_that_holds_every_label(largest: int, dtype: type) -> 
     assert LabelMap(labels([0]), GRID, (Segment(largest, "empty"),)).array.dtype == dtype
 
 
+@pytest.mark.parametrize("largest", [1, 8, 9, 300])
+def test_voxels_are_counted_right_for_few_and_for_many_labels(largest: int) -> None:
+    array = np.random.default_rng(1).integers(0, largest + 1, (6, 20, 30)).astype(np.uint16)
+    found = LabelMap(array, Geometry.from_spacing(array.shape))
+    assert found.counts() == {n: int((array == n).sum()) for n in range(1, largest + 1) if (array == n).any()}
+
+
 def test_the_array_is_read_only() -> None:
     result = LabelMap(labels([0, 1]), GRID)
     with pytest.raises(ValueError, match="read-only"):
