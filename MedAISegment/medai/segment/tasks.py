@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from medai.core.progress import CancelToken, ProgressFn
 
 from .pipeline import apply_filters, run
+from .preview import preview as preview_slab
 
 
 def segment(
@@ -51,3 +53,34 @@ def apply(
         inputs["volume"], settings.get("pipeline", []), labels=inputs.get("labels"), progress=progress, cancel=cancel
     )
     return {"volume": volume}
+
+
+def preview(
+    inputs: dict[str, Any], settings: dict[str, Any], *, progress: ProgressFn, cancel: CancelToken
+) -> dict[str, Any]:
+    """Run a pipeline on a few slices; see :func:`medai.segment.preview.preview`.
+
+    Parameters
+    ----------
+    inputs : dict
+        ``{"volume": Volume}`` (a slab), and ``"labels": LabelMap`` on its grid to start from if there are any.
+    settings : dict
+        ``{"pipeline": [...], "axis": 0, "position": 4, "window": [low, high] or None}``.
+
+    Returns
+    -------
+    dict
+        The fields of :class:`medai.segment.preview.Preview`.
+    """
+    window = settings.get("window")
+    found = preview_slab(
+        inputs["volume"],
+        settings.get("pipeline", []),
+        settings["axis"],
+        settings["position"],
+        labels=inputs.get("labels"),
+        window=None if window is None else (window[0], window[1]),
+        progress=progress,
+        cancel=cancel,
+    )
+    return {field.name: getattr(found, field.name) for field in fields(found)}
