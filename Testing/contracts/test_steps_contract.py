@@ -80,8 +80,11 @@ def small_settings(step: Step[Volume, Any], request: pytest.FixtureRequest) -> d
     """Settings with which the step runs on a small image."""
     if step.name == "unet":
         return {"model": str(request.getfixturevalue("tiny_model")), "regions": "image", "device": "cpu"}
-    example = EXAMPLES / f"{step.name}.json"
-    return json.loads(example.read_text(encoding="utf-8"))["settings"] if example.is_file() else {}
+    path = EXAMPLES / f"{step.name}.json"
+    example = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"settings": {}}
+    if "needs" in example:
+        pytest.skip(f"a small phantom is not enough, it needs {example['needs']}")
+    return dict(example["settings"])
 
 
 @pytest.fixture
@@ -237,10 +240,12 @@ def test_colour_is_handled_or_refused(
 def test_every_type_of_voxel(
     step: Step[Volume, Any], small_settings: dict[str, Any], image: Volume, dtype: str
 ) -> None:
-    """Row 22: the same whole numbers in another type give the same result."""
+    """Row 22: the same whole numbers in another type give the same result, rounded if the step keeps their type."""
     expected = values(run(step, image, small_settings)).astype(np.float64)
     typed = image.replace(array=image.array.astype(dtype))
     found = values(run(step, typed, small_settings))
+    if found.dtype.kind in "iu":
+        expected = np.rint(expected)
     assert np.allclose(found.astype(np.float64), expected, rtol=1e-5, atol=1e-4)
 
 
