@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .geometry import Geometry
 from .labelmap import LabelMap
+from .progress import CancelToken
 from .sitk import to_array, to_sitk
 from .volume import Volume
 
@@ -98,8 +99,28 @@ def _finite_minimum(array: npt.NDArray[Any]) -> float:
     return float(finite.min()) if finite.size else 0.0
 
 
-def resample_labels(labels: LabelMap, target: Geometry) -> LabelMap:
-    """Return the labels on another grid by nearest neighbour; 0 outside."""
+def resample_labels(
+    labels: LabelMap, target: Geometry, smooth: bool = False, cancel: CancelToken | None = None
+) -> LabelMap:
+    """Return the labels on another grid; 0 outside.
+
+    Parameters
+    ----------
+    labels : LabelMap
+        Never changed.
+    target : Geometry
+        The grid wanted.
+    smooth : bool
+        False: nearest neighbour, exact where the grids share voxel centres, but in steps on a finer grid.  True: the
+        label with the largest linearly interpolated share, without steps and without gaps between labels that touch;
+        see :func:`medai.core.smooth_labels.smooth_labels`.
+    cancel : CancelToken, optional
+        Polled while labels are smoothed.
+    """
+    if smooth:
+        from .smooth_labels import smooth_labels
+
+        return labels.replace(array=smooth_labels(labels.array, labels.geometry, target, cancel), geometry=target)
     return labels.replace(array=resample_array(labels.array, labels.geometry, target, "nearest"), geometry=target)
 
 

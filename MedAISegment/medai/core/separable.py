@@ -116,7 +116,23 @@ def axis_sampler(
 
 
 def sample_axis(array: Array, sampler: AxisSampler, axis: int) -> Array:
-    """Sample an array (K, J, I) along one of its axes; floats of the weights' type, or the array's own for nearest."""
+    """Sample an array along one of its axes.
+
+    Parameters
+    ----------
+    array : array, shape (K, J, I)
+        Never changed.
+    sampler : AxisSampler
+        For that axis.
+    axis : int
+        0, 1 or 2.
+
+    Returns
+    -------
+    array
+        With as many voxels along ``axis`` as the sampler has samples; of the weights' type, or the array's own for
+        ``nearest``.
+    """
     if sampler.matrix is None:
         return np.take(array, sampler.nearest, axis=axis)
     lines = np.moveaxis(array, axis, 0)

@@ -51,7 +51,7 @@ class ResampleToSettings(Settings):
     fill: float | None = Field(
         None,
         title="Value outside",
-        description="Value outside the image; empty: the smallest value of the image (of each component).",
+        description="Value outside the image; empty: the smallest value (of each component).",
     )
     max_voxels: int = Field(
         1 << 29, ge=1, le=1 << 34, title="Largest result", description="More voxels than this are refused.",
