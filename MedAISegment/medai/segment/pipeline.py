@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from medai.core.errors import SettingsError
+from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 from medai.core.registry import Registry
@@ -165,8 +166,8 @@ def run_pipeline(
 ) -> PipelineResult:
     """Run a pipeline on an image and return the image and the labels.
 
-    Where a filter changes the grid (resampling, cropping), the labels so far are carried over by nearest neighbour, and
-    the labels of the end are brought back onto the input's grid in the same way.
+    Where a filter changes the grid (resampling, cropping), the labels so far are carried over, and the labels of the end
+    are brought back onto the input's grid: by nearest neighbour, or, onto smaller voxels, by interpolated membership.
 
     Parameters
     ----------
@@ -203,7 +204,7 @@ def run_pipeline(
         if issubclass(member, Filter):
             image = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
             if labels is not None and not labels.geometry.same_as(image.geometry):
-                labels = resample_labels(labels, image.geometry)
+                labels = _carried(labels, image.geometry)
         elif issubclass(member, Segmenter):
             new = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
             labels = merged(labels, new, item.merge)
@@ -214,10 +215,15 @@ def run_pipeline(
     record = {"pipeline": [s.to_dict() for s in parsed.steps], "seconds": seconds}
     if labels is not None:
         if not labels.geometry.same_as(volume.geometry):
-            labels = resample_labels(labels, volume.geometry)
+            labels = _carried(labels, volume.geometry)
         noticed = tuple(f for f in image.flags if f not in volume.flags and f not in labels.flags)
         labels = labels.replace(geometry=volume.geometry, flags=labels.flags + noticed, meta={**labels.meta, **record})
     return PipelineResult(image, labels)
+
+
+def _carried(labels: LabelMap, target: Geometry) -> LabelMap:
+    finer = target.voxel_volume_mm3 < 0.9 * labels.geometry.voxel_volume_mm3
+    return resample_labels(labels, target, smooth=finer)
 
 
 def run(
