@@ -204,7 +204,7 @@ def run_pipeline(
         if issubclass(member, Filter):
             image = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
             if labels is not None and not labels.geometry.same_as(image.geometry):
-                labels = _carried(labels, image.geometry)
+                labels = _carried(labels, image.geometry, token)
         elif issubclass(member, Segmenter):
             new = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
             labels = merged(labels, new, item.merge)
@@ -215,15 +215,15 @@ def run_pipeline(
     record = {"pipeline": [s.to_dict() for s in parsed.steps], "seconds": seconds}
     if labels is not None:
         if not labels.geometry.same_as(volume.geometry):
-            labels = _carried(labels, volume.geometry)
+            labels = _carried(labels, volume.geometry, token)
         noticed = tuple(f for f in image.flags if f not in volume.flags and f not in labels.flags)
         labels = labels.replace(geometry=volume.geometry, flags=labels.flags + noticed, meta={**labels.meta, **record})
     return PipelineResult(image, labels)
 
 
-def _carried(labels: LabelMap, target: Geometry) -> LabelMap:
+def _carried(labels: LabelMap, target: Geometry, cancel: CancelToken) -> LabelMap:
     finer = target.voxel_volume_mm3 < 0.9 * labels.geometry.voxel_volume_mm3
-    return resample_labels(labels, target, smooth=finer)
+    return resample_labels(labels, target, smooth=finer, cancel=cancel)
 
 
 def run(
