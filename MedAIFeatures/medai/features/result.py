@@ -10,12 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from medai.core.csvtext import write_csv
 from medai.core.errors import InputError
 from medai.core.qc import QCFlag
 from medai.core.settings import digest_json
 from medai.core.table import Column, Table
-
-from ._csv import write_csv
 
 SCHEMA = "medai.features/1"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from medai.core.csvtext import defuse
 from medai.core.errors import InputError, OutputError
 from medai.core.qc import QCFlag, Severity
 from medai.core.settings import load_json
 from medai.features import FeatureTable, FeatureValue
-from medai.features._csv import defuse
 
 
 @pytest.fixture

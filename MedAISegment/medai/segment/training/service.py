@@ -103,7 +103,7 @@ def measure(
     settings = {"model": str(folder.resolve()), "regions": "image", "device": "cpu"}
     for index, pair in enumerate(pairs):
         labels = UNet().run(read_volume(pair.image), settings, cancel=token)
-        scores += compare(labels, read_labelmap(pair.labels), case=pair.case)
+        scores += compare(labels, read_labelmap(pair.labels), {"match": "labels"}, case=pair.case)
         progress((index + 1) / len(pairs), f"measuring {pair.case}")
     names = {entry.label: entry.name for entry in read_model(folder).manifest.labels}
     summary = {names[label]: row for label, row in summarise(scores).items() if label in names}

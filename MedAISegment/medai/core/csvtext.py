@@ -1,4 +1,4 @@
-"""CSV text that a spreadsheet cannot take for a formula."""
+"""Tables as CSV text that a spreadsheet cannot take for a formula."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 import math
 from pathlib import Path
 
-from medai.core.atomic import write_text
-from medai.core.table import Cell, Table
+from .atomic import write_text
+from .table import Cell, Table
 
 USE = "research use only, not for diagnosis"
 FORMULA_STARTS = "=+-@|%\t\r\n＝＋－＠"

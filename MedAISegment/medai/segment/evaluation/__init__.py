@@ -1,0 +1,1 @@
+"""Agreement of label maps: overlap, distances between surfaces, and their summary over many cases."""
