@@ -32,7 +32,7 @@ _KEYWORDS = (
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "NumberOfFrames", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "RescaleSlope",
     "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "LossyImageCompression", "BurnedInAnnotation", "Units",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SpecificCharacterSet",
+    "AcquisitionDate", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SpecificCharacterSet",
     *SPLIT_KEYWORDS, *FACT_KEYWORDS,
 )  # fmt: skip
 
@@ -111,8 +111,8 @@ class ClampedStream:
         return self._stream.read(left if size is None or size < 0 else min(size, left))
 
 
-def read_dataset(path: Path, keywords: tuple[str, ...], *, pixels: bool) -> Any:
-    """Read chosen attributes of a file.
+def read_dataset(path: Path, keywords: tuple[str | int, ...], *, pixels: bool) -> Any:
+    """Read chosen attributes of a file, given by keyword or as a number (group and element).
 
     Raises
     ------

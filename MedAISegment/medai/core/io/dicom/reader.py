@@ -23,6 +23,7 @@ from .facts import facts_of
 from .folder import scan
 from .gdcm import GdcmDecoder
 from .header import Header, read_header
+from .pet import pet_facts
 from .pixels import check_kind, read_frames, stored_type
 from .placement import Placement, place
 from .planes import Plane, planes_of
@@ -72,6 +73,8 @@ def _read(series: Series, name: str, frame: int | None, skipped: Counter[str]) -
     check_sizes(sizes, max(stored_type(p.header).itemsize for p in planes), name)
     array = _values(planes)
     meta = {"format": "DICOM", "codec": _syntax_name(head), **facts_of(head.dataset, head.name)}
+    if head.modality == "PT":
+        meta |= pet_facts(list({id(p.header): p.header for p in planes}.values()))
     if skipped:
         meta["skipped"] = "; ".join(f"{count} x {reason}" for reason, count in sorted(skipped.items()))
     if series.trait:
