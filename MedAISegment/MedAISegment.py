@@ -5,20 +5,39 @@ import math
 from typing import Annotated, Any
 
 import numpy as np
+import qt
 import slicer
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import (
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLMarkupsROINode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+)
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
-from MedAISegmentLib.choices import Denoise, Device, Method, Region, Side
-from MedAISegmentLib.logic import MedAILogic, firstNode, readVolume, requireNode
+from MedAISegmentLib.choices import Denoise, Device, Method, Region, Side, View
+from MedAISegmentLib.logic import firstNode
 from MedAISegmentLib.panel import MedAIPanel
-from MedAISegmentLib.runs import InputGuard, SceneRun
+from MedAISegmentLib.pipelines import (
+    givesSegments,
+    loadSteps,
+    plainSteps,
+    problemOf,
+    recipes,
+    saveSteps,
+    stepsOf,
+    textOf,
+    wants,
+)
+from MedAISegmentLib.preview import PreviewPane
+from MedAISegmentLib.previewsource import PreviewRequest
+from MedAISegmentLib.seeds import readBox
+from MedAISegmentLib.segmentlogic import SegmentLogic
+from MedAISegmentLib.stepseditor import StepsEditor
 
-TASK = "medai.segment.tasks:segment"
 NO_LIMIT = 1e9
-DEFAULT_SETTINGS = {"pipeline": [{"step": "threshold", "settings": {"method": "otsu"}}]}
 
 
 class MedAISegment(ScriptedLoadableModule):
@@ -29,8 +48,9 @@ class MedAISegment(ScriptedLoadableModule):
         parent.dependencies = ["Segmentations", "Markups"]
         parent.contributors = ["The MedAIExtension developers"]
         parent.helpText = _(
-            "Cleans an image and segments it, by a trained U-Net or by thresholds. The work runs in its own process and"
-            " can be cancelled. Research use only - not for diagnosis."
+            "Cleans an image and segments it, by a trained U-Net, by thresholds, by a recipe, or by your own list of"
+            " steps. The work runs in its own process, can be cancelled, and can be undone."
+            " Research use only - not for diagnosis."
         )
         parent.acknowledgementText = _(
             "Each model's card, beside its weights, names the data that it was trained on and their licence."
@@ -54,10 +74,17 @@ class MedAISegmentParameterNode:
     showSurface: bool = False
     device: Device = Device.AUTO
     largestComponent: bool = True
+    recipeId: str = ""
+    pipeline: str = ""
+    seeds: vtkMRMLMarkupsFiducialNode
+    startSegmentation: vtkMRMLSegmentationNode
+    outputVolume: vtkMRMLScalarVolumeNode
+    previewView: View = View.RED
 
 
 class MedAISegmentWidget(MedAIPanel):
     applyText = _("Segment")
+    groups = (*MedAIPanel.groups, "stepsGroup", "previewGroup")
 
     def makeLogic(self):
         return MedAISegmentLogic()
@@ -65,35 +92,104 @@ class MedAISegmentWidget(MedAIPanel):
     def setupPanel(self):
         self._models = {}
         self._modelsKnown = False
+        self._recipes = {}
+        self.editor = StepsEditor(self.ui, self.onStepsChanged, self.onStepSelected)
+        self.preview = PreviewPane(self.ui, self.logic.submitAside, self.previewRequest)
         self.ui.modelField.currentIndexChanged.connect(self.onModelChosen)
+        self.ui.recipeField.connect("currentIndexChanged(int)", self.onRecipeChosen)
+        self.ui.editRecipeButton.connect("clicked()", self.onEditRecipe)
+        self.ui.loadPipelineButton.connect("clicked()", self.onLoadPipeline)
+        self.ui.savePipelineButton.connect("clicked()", self.onSavePipeline)
+        self.ui.undoButton.connect("clicked()", self.onUndo)
+
+    def exit(self):
+        self.preview.close()
+        super().exit()
+
+    def cleanup(self):
+        self.preview.close()
+        super().cleanup()
+
+    def onSceneStartClose(self, caller, event):
+        self.preview.close()
+        super().onSceneStartClose(caller, event)
 
     def fillDefaults(self):
         if self._parameterNode.inputVolume is None:
             self._parameterNode.inputVolume = firstNode("vtkMRMLScalarVolumeNode")
         self.fillModels()
+        self.fillRecipes()
 
     def fillModels(self):
         """List the models; without the library's packages the list stays empty until they are installed."""
         found = self.logic.models()
         self._modelsKnown = found is not None
-        models = found or []
-        chosen = self._parameterNode.modelId
-        self.ui.modelField.blockSignals(True)
-        self.ui.modelField.clear()
-        for model in models:
-            self.ui.modelField.addItem(model.title, model.id)
-        ids = [model.id for model in models]
-        index = ids.index(chosen) if chosen in ids else 0
-        self.ui.modelField.setCurrentIndex(index if ids else -1)
-        self.ui.modelField.blockSignals(False)
-        self._models = {model.id: model for model in models}
-        if ids and chosen not in ids:
-            self._parameterNode.modelId = ids[index]
+        self._models = {model.id: model for model in found or []}
+        chosen = fillChoices(self.ui.modelField, self._models, self._parameterNode.modelId)
+        if chosen and chosen != self._parameterNode.modelId:
+            self._parameterNode.modelId = chosen
+
+    def fillRecipes(self):
+        """List the recipes that come with the library."""
+        self._recipes = {recipe.id: recipe for recipe in recipes()}
+        chosen = fillChoices(self.ui.recipeField, self._recipes, self._parameterNode.recipeId)
+        if chosen and chosen != self._parameterNode.recipeId:
+            self._parameterNode.recipeId = chosen
 
     def onModelChosen(self):
         index = self.ui.modelField.property("currentIndex")
         if self._parameterNode is not None and index >= 0:
             self._parameterNode.modelId = self.ui.modelField.itemData(index)
+
+    def onRecipeChosen(self, index):
+        if self._parameterNode is not None and index >= 0:
+            self._parameterNode.recipeId = self.ui.recipeField.itemData(index)
+
+    def onEditRecipe(self):
+        """Copy the recipe's steps into the list of own steps."""
+        self._parameterNode.pipeline = textOf(self.steps())
+        self._parameterNode.method = Method.STEPS
+
+    def onStepsChanged(self, steps):
+        if self._parameterNode is not None:
+            self._parameterNode.pipeline = textOf(steps)
+
+    def onStepSelected(self):
+        self.preview.ask()
+
+    def onLoadPipeline(self):
+        path = qt.QFileDialog.getOpenFileName(
+            slicer.util.mainWindow(), _("Load steps"), "", _("Pipelines (*.json);;All files (*)")
+        )
+        if path:
+            with self.errorsShownOnce():
+                self._parameterNode.pipeline = textOf(loadSteps(path))
+                self.ui.statusLabel.setText(_("The steps were loaded."))
+
+    def onSavePipeline(self):
+        path = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(), _("Save steps"), "pipeline.json", _("Pipelines (*.json)")
+        )
+        if path:
+            with self.errorsShownOnce():
+                saveSteps(path, self.editor.steps())
+                self.ui.statusLabel.setText(_("The steps were saved."))
+
+    def onUndo(self):
+        with self.errorsShownOnce():
+            self.ui.statusLabel.setText(self.logic.undo.undo())
+        self._onParameterChanged()
+
+    def steps(self):
+        """Return the steps that Apply would run; none while something is missing."""
+        node = self._parameterNode
+        if node.method is Method.STEPS:
+            return stepsOf(node.pipeline)
+        if node.method is Method.RECIPE:
+            return plainSteps(self._recipes[node.recipeId].pipeline) if node.recipeId in self._recipes else []
+        if node.method is Method.UNET:
+            return []
+        return self.logic.settingsOf(node)["pipeline"]
 
     def updatePanel(self):
         node = self._parameterNode
@@ -105,18 +201,69 @@ class MedAISegmentWidget(MedAIPanel):
             node.lower, node.upper = (low + high) / 2, math.ceil(high * 100) / 100
             return
         network, box = node.method is Method.UNET, node.region is Region.BOX
-        self.showRow("sigma", node.denoise is Denoise.GAUSSIAN)
-        self.showRow("radius", node.denoise is Denoise.MEDIAN)
+        recipe, own = node.method is Method.RECIPE, node.method is Method.STEPS
+        listed = recipe or own
+        steps = self.steps()
+        segments = not listed or not steps or self.givesSegments(steps)
+        self.showRow("recipe", recipe)
+        self.showRow("denoise", not listed)
+        self.showRow("sigma", not listed and node.denoise is Denoise.GAUSSIAN)
+        self.showRow("radius", not listed and node.denoise is Denoise.MEDIAN)
         self.showRow("model", network)
         self.showRow("region", network)
-        self.showRow("roi", network and box)
+        self.showRow("roi", (network and box) or (listed and wants(steps, "centre_ras", "size_mm")))
         self.showRow("side", network and box)
         self.showRow("lower", node.method is Method.MANUAL)
         self.showRow("upper", node.method is Method.MANUAL)
+        self.showRow("seeds", listed and wants(steps, "seeds"))
+        self.showRow("startSegmentation", listed)
+        self.showRow("segmentation", segments)
+        self.showRow("outputVolume", not segments)
+        self.ui.showSurfaceField.setVisible(segments)
+        self.ui.editRecipeButton.setVisible(recipe)
+        self.ui.stepsGroup.setVisible(own)
+        self.ui.previewGroup.setVisible(not network)
         self.ui.advancedGroup.setVisible(network)
+        if own:
+            self.editor.show(steps, segmentNames(node.startSegmentation, node.segmentation))
+        self.applyText = _("Segment") if segments else _("Filter the image")
+        if self._run is None:
+            self.ui.applyButton.setText(self.applyText)
+        reason = self.logic.undo.whyNot()
+        self.ui.undoButton.setEnabled(not reason and self._run is None)
+        self.ui.undoButton.setToolTip(reason or _("Take the last result back; what was there before returns."))
         info = self.methodInfo()
         self.ui.methodInfoLabel.setText(info)
         self.ui.methodInfoLabel.setVisible(bool(info))
+        self.preview.ask()
+
+    def givesSegments(self, steps):
+        from medai.core.errors import MedAIError
+
+        try:
+            return givesSegments(steps)
+        except (ImportError, MedAIError):  # a step that is not available: whyNot() says so
+            return True
+
+    def previewRequest(self):
+        """Return what the preview is to show, or why there is nothing to show."""
+        node = self._parameterNode
+        if node is None or node.inputVolume is None:
+            return _("Choose an image first.")
+        if self._run is not None:
+            return _("No preview while a run is going on.")
+        steps = self.editor.stepsToSelected() if node.method is Method.STEPS else self.steps()
+        if not steps:
+            return _("Add a step first.")
+        listed = node.method in (Method.RECIPE, Method.STEPS)
+        return PreviewRequest(
+            node.inputVolume,
+            steps,
+            node.previewView.value,
+            node.startSegmentation if listed else None,
+            node.seeds if listed and wants(steps, "seeds") else None,
+            node.roi if listed and wants(steps, "centre_ras", "size_mm") else None,
+        )
 
     def methodInfo(self):
         node = self._parameterNode
@@ -127,6 +274,10 @@ class MedAISegmentWidget(MedAIPanel):
             return (
                 "" if self._modelsKnown else _("The models are listed when the first run has installed its packages.")
             )
+        if node.method is Method.RECIPE:
+            return self._recipes[node.recipeId].description if node.recipeId in self._recipes else ""
+        if node.method is Method.STEPS:
+            return ""
         if node.method is Method.MANUAL and image is not None:
             low, high = image.GetScalarRange()
             return _("The image's values go from {low:g} to {high:g}.").format(low=low, high=high)
@@ -142,30 +293,88 @@ class MedAISegmentWidget(MedAIPanel):
             return _("Choose or create the box first.")
         if node.method is Method.MANUAL and node.lower > node.upper:
             return _("'From' must not be greater than 'To'.")
+        if node.method is Method.RECIPE and not self._recipes:
+            return _("No recipe is here; choose another method.")
+        if node.method is Method.STEPS and node.pipeline and not stepsOf(node.pipeline):
+            return _("The scene's list of steps cannot be read; add a step to begin a new one.")
+        if node.method in (Method.RECIPE, Method.STEPS):
+            return problemOf(self.steps(), node.startSegmentation is not None)
         return ""
 
     def startRun(self, callbacks):
         from MedAISegmentLib.dependencies import ensure
 
         node = self._parameterNode
-        network = node.method is Method.UNET
-        ensure(deep=network, atlas=network and node.region is Region.ATLAS)
+        steps = [step["step"] for step in self.steps()]
+        network = node.method is Method.UNET or "unet" in steps
+        atlas = (node.method is Method.UNET and node.region is Region.ATLAS) or needsAtlas(self.steps())
+        ensure(deep=network, atlas=atlas)
         self.fillModels()
-        settings = self.logic.settingsOf(node)
+        self.fillRecipes()
+        self.preview.stop()
+        listed = node.method in (Method.RECIPE, Method.STEPS)
+        steps = self.steps()
         return self.logic.start(
-            node.inputVolume, node.segmentation, settings, showSurface=node.showSurface, **callbacks
+            node.inputVolume,
+            node.segmentation,
+            self.logic.settingsOf(node),
+            startNode=node.startSegmentation if listed else None,
+            seedsNode=node.seeds if listed and wants(steps, "seeds") else None,
+            roiNode=node.roi if listed and wants(steps, "centre_ras", "size_mm") else None,
+            outputVolumeNode=node.outputVolume,
+            showSurface=node.showSurface,
+            **callbacks,
         )
 
     def finishedText(self, info):
-        self.parameters().segmentation = slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"])
         lines = [_("Finished in {seconds:.1f} s.").format(seconds=info["elapsedSeconds"])]
-        lines += [_("{name}: {ml:.2f} mL").format(name=name, ml=ml) for name, ml in info["volumesMl"].items()]
+        if "volumeNodeId" in info:
+            made = slicer.mrmlScene.GetNodeByID(info["volumeNodeId"])
+            self.parameters().outputVolume = made
+            lines.append(_("The filtered image is {name}.").format(name=made.GetName()))
+        else:
+            self.parameters().segmentation = slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"])
+            lines += [_("{name}: {ml:.2f} mL").format(name=name, ml=ml) for name, ml in info["volumesMl"].items()]
         lines += [_("Note: {text}").format(text=flag["message"]) for flag in info["flags"]]
         return "\n".join(lines)
 
 
-class MedAISegmentLogic(MedAILogic):
-    """Segmentation of volume nodes; ``process`` waits for the result, ``start`` does not."""
+def fillChoices(box, members, chosen):
+    """Fill a combo box with members by id and return the id that it shows; nothing if there are none."""
+    ids = list(members)
+    shown = chosen if chosen in ids else (ids[0] if ids else "")
+    box.blockSignals(True)
+    box.clear()
+    for name, member in members.items():
+        box.addItem(member.title, name)
+    box.setCurrentIndex(ids.index(shown) if shown else -1)
+    box.blockSignals(False)
+    return shown
+
+
+def segmentNames(*nodes):
+    """Return the names of the segments of segmentation nodes, each once."""
+    found = {}
+    for node in nodes:
+        if node is not None:
+            segmentation = node.GetSegmentation()
+            count = segmentation.GetNumberOfSegments()
+            found.update({segmentation.GetNthSegment(n).GetName(): None for n in range(count)})
+    return list(found)
+
+
+def needsAtlas(steps):
+    """Tell whether a list of steps looks for regions by the brain template, which is a package of its own."""
+    return any(
+        step["step"] == "atlas_brain"
+        or (step["step"] == "unet" and step.get("settings", {}).get("regions", "atlas") == "atlas")
+        for step in steps
+        if step.get("enabled", True)
+    )
+
+
+class MedAISegmentLogic(SegmentLogic):
+    """Segmentation of volume nodes; see :class:`MedAISegmentLib.segmentlogic.SegmentLogic`."""
 
     def getParameterNode(self):
         return MedAISegmentParameterNode(super().getParameterNode())
@@ -179,9 +388,20 @@ class MedAISegmentLogic(MedAILogic):
         return ModelStore().list()
 
     def settingsOf(self, node: MedAISegmentParameterNode) -> dict[str, Any]:
-        """Return a parameter node's content as the settings of the library's task."""
-        from medai.core.errors import ModelError
+        """Return a parameter node's content as the settings of the library's task.
 
+        Points, box and start segmentation of a recipe or of own steps are put in by :meth:`start` and :meth:`process`.
+        """
+        from medai.core.errors import ModelError, SettingsError
+
+        if node.method is Method.STEPS:
+            return {"pipeline": stepsOf(node.pipeline)}
+        if node.method is Method.RECIPE:
+            found = [recipe for recipe in recipes() if recipe.id == node.recipeId]
+            if not found:
+                raise SettingsError(_("There is no recipe to segment with."), hint=_("Choose another method."))
+            expects = {"modality": found[0].modality, "hounsfield": found[0].hounsfield}
+            return {"pipeline": plainSteps(found[0].pipeline), "expects": expects}
         steps = []
         if node.denoise is Denoise.GAUSSIAN:
             steps.append({"step": "gaussian", "settings": {"sigma_mm": node.sigma}})
@@ -202,92 +422,7 @@ class MedAISegmentLogic(MedAILogic):
 
     def boxOf(self, roiNode: Any, side: str) -> list[dict[str, Any]]:
         """Return a Markups ROI's bounding box (RAS, mm) as a list of one region."""
-        requireNode(roiNode, _("box"))
-        bounds = [0.0] * 6
-        roiNode.GetRASBounds(bounds)
-        pairs = list(zip(bounds[::2], bounds[1::2], strict=True))
-        centre = [(low + high) / 2 for low, high in pairs]
-        return [{"side": side, "centre_ras": centre, "size_mm": [high - low for low, high in pairs]}]
-
-    def process(
-        self, volumeNode: Any, segmentationNode: Any = None, settings: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Segment a volume and wait for the result.
-
-        Parameters
-        ----------
-        volumeNode : vtkMRMLScalarVolumeNode
-        segmentationNode : vtkMRMLSegmentationNode, optional
-            Its content is replaced; a new node if not given.
-        settings : dict, optional
-            ``{"pipeline": [{"step": ..., "settings": {...}}, ...]}``; Otsu's threshold if not given.
-
-        Returns
-        -------
-        dict
-            ``segmentationNodeId``, ``volumesMl`` by segment name, ``flags`` and what the library tells of the run.
-        """
-        self._refuseOutput(segmentationNode)
-        volume = readVolume(volumeNode)
-        result = self.runHere(TASK, {"volume": volume}, settings or DEFAULT_SETTINGS)
-        return self._deliver(result, volumeNode, segmentationNode, False)
-
-    def start(
-        self,
-        volumeNode: Any,
-        segmentationNode: Any = None,
-        settings: dict[str, Any] | None = None,
-        *,
-        showSurface: bool = False,
-        **callbacks: Any,
-    ) -> SceneRun:
-        """Segment a volume in the worker process and return at once; see :class:`MedAISegmentLib.runs.SceneRun`."""
-        self._refuseOutput(segmentationNode)
-        volume = readVolume(volumeNode)
-        guard = InputGuard(slicer.mrmlScene)
-        guard.requireSame(volumeNode, _("image"), volume, lambda: readVolume(volumeNode))
-        guard.require(segmentationNode, _("segmentation"))
-        return self.startInWorker(
-            [lambda _before: (TASK, {"volume": volume}, settings or DEFAULT_SETTINGS)],
-            guard,
-            lambda result: self._deliver(result, volumeNode, segmentationNode, showSurface),
-            output=segmentationNode,
-            **callbacks,
-        )
-
-    def _refuseOutput(self, segmentationNode: Any) -> None:
-        """Find out before the work, not after it, that the result has no place to go."""
-        from medai.core.errors import SceneError
-
-        if segmentationNode is None:
-            return
-        requireNode(segmentationNode, _("segmentation"))
-        if segmentationNode.GetParentTransformNode() is not None:
-            raise SceneError(
-                _("The output segmentation is under a transform."),
-                hint=_("Remove the transform, or choose another one."),
-            )
-
-    def _deliver(
-        self, result: dict[str, Any], volumeNode: Any, segmentationNode: Any, showSurface: bool
-    ) -> dict[str, Any]:
-        from medai.mrml import labels_to_segmentation
-
-        labels = result["labels"]
-        name = None
-        if segmentationNode is None:
-            name = slicer.mrmlScene.GenerateUniqueName(_("{image} segmentation").format(image=volumeNode.GetName()))
-        node = labels_to_segmentation(
-            labels, slicer.mrmlScene, name, reference=volumeNode, node=segmentationNode, provenance=result["info"]
-        )
-        if showSurface:
-            node.CreateClosedSurfaceRepresentation()
-        return {
-            **result["info"],
-            "segmentationNodeId": node.GetID(),
-            "volumesMl": labels.volumes_ml(),
-            "flags": [flag.to_dict() for flag in labels.flags],
-        }
+        return [{"side": side, **readBox(roiNode).values}]
 
 
 class MedAISegmentTest(ScriptedLoadableModuleTest):

@@ -18,9 +18,17 @@ class Method(Enum):
     UNET = "unet"
     OTSU = "otsu"
     MANUAL = "manual"
+    RECIPE = "recipe"
+    STEPS = "steps"
 
     def label(self):
-        return {"unet": _("U-Net"), "otsu": _("Threshold (Otsu)"), "manual": _("Threshold (manual)")}[self.value]
+        return {
+            "unet": _("U-Net"),
+            "otsu": _("Threshold (Otsu)"),
+            "manual": _("Threshold (manual)"),
+            "recipe": _("Recipe"),
+            "steps": _("Own steps"),
+        }[self.value]
 
 
 class Region(Enum):
@@ -48,3 +56,12 @@ class Device(Enum):
 
     def label(self):
         return {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("GPU (CUDA)"), "mps": _("GPU (Apple)")}[self.value]
+
+
+class View(Enum):
+    RED = "Red"
+    YELLOW = "Yellow"
+    GREEN = "Green"
+
+    def label(self):
+        return {"Red": _("Red (axial)"), "Yellow": _("Yellow (sagittal)"), "Green": _("Green (coronal)")}[self.value]

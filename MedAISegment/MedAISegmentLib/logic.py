@@ -25,6 +25,7 @@ class MedAILogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self, parent)
         self._runner: Any = None
         self._job: Any = None
+        self._aside: Any = None
 
     def close(self) -> None:
         """End the worker process, if there is one."""
@@ -40,9 +41,28 @@ class MedAILogic(ScriptedLoadableModuleLogic):
 
     def _waitForStopped(self) -> None:
         """Let an abandoned job leave the worker; it is asked first and then ended, which takes two seconds at most."""
-        if self._job is not None and not self._job.done and self._job.token.cancelled:
-            with contextlib.suppress(Exception):
-                self._job.result(timeout=STOP_SECONDS)
+        if self._aside is not None:
+            self._aside.cancel()  # a run does not wait for a preview
+        for job in (self._job, self._aside):
+            if job is not None and not job.done and job.token.cancelled:
+                with contextlib.suppress(Exception):
+                    job.result(timeout=STOP_SECONDS)
+        self._aside = None
+
+    def submitAside(self, task: str, inputs: dict[str, Any], settings: dict[str, Any]) -> Any:
+        """Submit a small job that gives way to every run, and return it; None while the worker is busy.
+
+        The job's result belongs to whoever asked for it; nothing is written to the scene.
+        """
+        from medai.core.jobs import WorkerRunner
+
+        busy = [job for job in (self._job, self._aside) if job is not None and not job.done]
+        if busy:
+            return None
+        if self._runner is None:
+            self._runner = WorkerRunner()
+        self._aside = self._runner.submit(task, inputs, settings)
+        return self._aside
 
     def startInWorker(
         self,

@@ -127,6 +127,8 @@ def _by_key(settings: type[Settings], values: Any) -> dict[str, str]:
             message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
             if item["type"] == "extra_forbidden":
                 message = "unknown key"
+            elif item["loc"] and isinstance(item["input"], str | int | float):
+                message = f"{message} (given: {item['input']!r:.60})"
             found.setdefault(str(place), f"{message[:1].upper()}{message[1:]}.")
         return found
     except (TypeError, ValueError):  # no JSON value; parse() has said so

@@ -42,7 +42,7 @@ class Plane:
 
     def cut(self, slab: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return an array of shape (K, J, I) with one slice along the axis as rows and columns on the screen."""
-        seen = np.take(slab, 0, axis=self.axis)
+        seen: npt.NDArray[Any] = np.take(slab, 0, axis=self.axis)
         if self.transpose:
             seen = seen.T
         if self.flip_rows:

@@ -219,8 +219,11 @@ def test_every_choice_of_the_panel_is_accepted_by_the_library(panel):
 
     node = panel._parameterNode
     node.modelId = "hippocampus"
+    node.pipeline = '[{"step": "threshold"}]'
     for field, choices in (("denoise", Denoise), ("method", Method), ("device", Device)):
         for choice in choices:
+            if choice is Method.RECIPE:
+                continue  # in test_medai_segment_recipes.py
             setattr(node, field, choice)
             parse_pipeline(panel.logic.settingsOf(node)["pipeline"])
     node.method = Method.UNET

@@ -1,0 +1,198 @@
+"""A pipeline on a volume node: segments into a segmentation node, or a filtered image into a volume node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from MedAISegmentLib.logic import MedAILogic, readLabels, readVolume, requireNode
+from MedAISegmentLib.pipelines import filled, givesSegments, plainSteps
+from MedAISegmentLib.runs import InputGuard, SceneRun
+from MedAISegmentLib.seeds import readBox, readSeeds
+from MedAISegmentLib.undo import Undo
+
+SEGMENT, FILTER = "medai.segment.tasks:segment", "medai.segment.tasks:apply"
+DEFAULT_SETTINGS = {"pipeline": [{"step": "threshold", "settings": {"method": "otsu"}}]}
+
+
+class SegmentLogic(MedAILogic):
+    """Pipelines on volume nodes; ``process`` waits for the result, ``start`` does not, ``undo`` goes one step back."""
+
+    def __init__(self, parent: Any = None) -> None:
+        MedAILogic.__init__(self, parent)
+        self.undo = Undo()
+
+    def process(
+        self,
+        volumeNode: Any,
+        segmentationNode: Any = None,
+        settings: dict[str, Any] | None = None,
+        *,
+        startNode: Any = None,
+        seedsNode: Any = None,
+        roiNode: Any = None,
+        outputVolumeNode: Any = None,
+    ) -> dict[str, Any]:
+        """Run a pipeline on a volume and wait for the result.
+
+        Parameters
+        ----------
+        volumeNode : vtkMRMLScalarVolumeNode
+        segmentationNode : vtkMRMLSegmentationNode, optional
+            Its content is replaced; a new node if not given.
+        settings : dict, optional
+            ``{"pipeline": [{"step": ..., "settings": {...}}, ...]}``; Otsu's threshold if not given.
+        startNode : vtkMRMLSegmentationNode, optional
+            Segments to start from, on the volume's grid: to repair, to work inside, or as painted seeds.
+        seedsNode : vtkMRMLMarkupsFiducialNode, optional
+            Points that become the ``seeds`` of every step that has them; see :func:`MedAISegmentLib.seeds.readSeeds`.
+        roiNode : vtkMRMLMarkupsROINode, optional
+            Box that becomes ``centre_ras`` and ``size_mm`` of every step that has them.
+        outputVolumeNode : vtkMRMLScalarVolumeNode, optional
+            Its content is replaced if the steps give no segments; a new node if not given.
+
+        Returns
+        -------
+        dict
+            With segments: ``segmentationNodeId``, ``volumesMl`` by segment name, ``flags`` and what the library tells
+            of the run.  With filters only: ``volumeNodeId`` and ``flags``.
+        """
+        outputs = (segmentationNode, outputVolumeNode)
+        task, inputs, values, _guard = self._prepare(volumeNode, outputs, settings, startNode, seedsNode, roiNode)
+        return self._deliverer(task, values, volumeNode, outputs)(self.runHere(task, inputs, values))
+
+    def start(
+        self,
+        volumeNode: Any,
+        segmentationNode: Any = None,
+        settings: dict[str, Any] | None = None,
+        *,
+        startNode: Any = None,
+        seedsNode: Any = None,
+        roiNode: Any = None,
+        outputVolumeNode: Any = None,
+        showSurface: bool = False,
+        **callbacks: Any,
+    ) -> SceneRun:
+        """Run a pipeline in the worker process and return at once; see :class:`MedAISegmentLib.runs.SceneRun`."""
+        outputs = (segmentationNode, outputVolumeNode)
+        task, inputs, values, guard = self._prepare(volumeNode, outputs, settings, startNode, seedsNode, roiNode)
+        output = segmentationNode if task == SEGMENT else outputVolumeNode
+        return self.startInWorker(
+            [lambda _before: (task, inputs, values)],
+            guard,
+            self._deliverer(task, values, volumeNode, outputs, showSurface),
+            output=output,
+            **callbacks,
+        )
+
+    def _prepare(
+        self,
+        volumeNode: Any,
+        outputs: tuple[Any, Any],
+        settings: dict[str, Any] | None,
+        startNode: Any,
+        seedsNode: Any,
+        roiNode: Any,
+    ) -> tuple[str, dict[str, Any], dict[str, Any], InputGuard]:
+        """Find out before the work what cannot go; return task, inputs, settings, and what the result is tied to."""
+        from medai.segment.pipeline import parse_pipeline
+        from medai.segment.recipes import expectation_flags
+
+        given = settings or DEFAULT_SETTINGS
+        steps = plainSteps(given["pipeline"])
+        parse_pipeline(steps, result="any", has_labels=startNode is not None)
+        task = SEGMENT if givesSegments(steps) else FILTER
+        self._refuseOutput(outputs[0 if task == SEGMENT else 1], task)
+        volume = readVolume(volumeNode)
+        guard = InputGuard(slicer.mrmlScene)
+        guard.requireSame(volumeNode, _("image"), volume, lambda: readVolume(volumeNode))
+        guard.require(outputs[0 if task == SEGMENT else 1], _("segmentation") if task == SEGMENT else _("output image"))
+        expects = given.get("expects", {})
+        volume = volume.with_flags(
+            *expectation_flags(volume, expects.get("modality", ""), expects.get("hounsfield", False))
+        )
+        inputs = {"volume": volume}
+        if startNode is not None:
+            inputs["labels"] = readLabels(startNode, volumeNode)
+            guard.requireSame(
+                startNode, _("segmentation to start from"), inputs["labels"], lambda: readLabels(startNode, volumeNode)
+            )
+        seeds = self._placed(seedsNode, _("list of points"), readSeeds, guard)
+        box = self._placed(roiNode, _("box"), readBox, guard)
+        return task, inputs, {"pipeline": filled(steps, seeds, box)}, guard
+
+    def _placed(self, node: Any, role: str, read: Callable[[Any], Any], guard: InputGuard) -> Any:
+        if node is None:
+            return None
+        found = read(node)
+        guard.requireSame(node, role, found, lambda: read(node))
+        return found.values
+
+    def _refuseOutput(self, node: Any, task: str) -> None:
+        """Find out before the work, not after it, that the result has no place to go."""
+        from medai.core.errors import SceneError
+
+        if node is None:
+            return
+        requireNode(node, _("segmentation") if task == SEGMENT else _("output image"))
+        if node.GetParentTransformNode() is not None:
+            raise SceneError(
+                _("The output segmentation is under a transform.")
+                if task == SEGMENT
+                else _("The output image is under a transform."),
+                hint=_("Remove the transform, or choose another one."),
+            )
+
+    def _deliverer(
+        self, task: str, settings: dict[str, Any], volumeNode: Any, outputs: tuple[Any, Any], showSurface: bool = False
+    ) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Return what puts a result into the scene and remembers how to take it back."""
+
+        def deliver(result: dict[str, Any]) -> dict[str, Any]:
+            if task == SEGMENT:
+                return self._deliverSegments(result, volumeNode, outputs[0], showSurface)
+            return self._deliverImage(result, settings, volumeNode, outputs[1])
+
+        return deliver
+
+    def _deliverSegments(
+        self, result: dict[str, Any], volumeNode: Any, segmentationNode: Any, showSurface: bool
+    ) -> dict[str, Any]:
+        from medai.mrml import labels_to_segmentation
+
+        labels = result["labels"]
+        before = self.undo.stateOf(segmentationNode)
+        name = None
+        if segmentationNode is None:
+            name = slicer.mrmlScene.GenerateUniqueName(_("{image} segmentation").format(image=volumeNode.GetName()))
+        node = labels_to_segmentation(
+            labels, slicer.mrmlScene, name, reference=volumeNode, node=segmentationNode, provenance=result["info"]
+        )
+        if showSurface:
+            node.CreateClosedSurfaceRepresentation()
+        self.undo.keep(node, before)
+        return {
+            **result["info"],
+            "segmentationNodeId": node.GetID(),
+            "volumesMl": labels.volumes_ml(),
+            "flags": [flag.to_dict() for flag in labels.flags],
+        }
+
+    def _deliverImage(
+        self, result: dict[str, Any], settings: dict[str, Any], volumeNode: Any, outputNode: Any
+    ) -> dict[str, Any]:
+        from medai.mrml import volume_to_node
+
+        volume = result["volume"]
+        before = self.undo.stateOf(outputNode)
+        name = None
+        if outputNode is None:
+            name = slicer.mrmlScene.GenerateUniqueName(_("{image} filtered").format(image=volumeNode.GetName()))
+        facts = {"pipeline": settings["pipeline"], "input_sha256": readVolume(volumeNode).digest()}
+        node = volume_to_node(volume, slicer.mrmlScene, name, node=outputNode, provenance=facts)
+        self.undo.keep(node, before)
+        return {"volumeNodeId": node.GetID(), "flags": [flag.to_dict() for flag in volume.flags]}
