@@ -37,6 +37,9 @@ class Parts(Protocol):
     def slices(self, start: int, stop: int, chosen: set[int]) -> Mask:
         """Return slices ``start`` to ``stop`` of the chosen components."""
 
+    def under(self, start: int, mask: Mask) -> set[int]:
+        """Return the components under the voxels of a mask, part of the whole, that begins at slice ``start``."""
+
 
 def connected_parts(
     mask_of: MaskOf,
@@ -142,6 +145,12 @@ class _Runs:
         run = int(np.searchsorted(self.starts, place, side="right")) - 1
         return int(self.component[run]) if run >= 0 and place < self.ends[run] else -1
 
+    def under(self, start: int, mask: Mask) -> set[int]:
+        _, rows, columns = self.shape
+        k, j, i = np.nonzero(mask)
+        runs = np.searchsorted(self.starts, ((k + start) * rows + j) * (columns + 1) + i, side="right") - 1
+        return set(np.unique(self.component[runs]).tolist())
+
     def slices(self, start: int, stop: int, chosen: set[int]) -> Mask:
         _, rows, columns = self.shape
         plane = rows * (columns + 1)
@@ -162,6 +171,9 @@ class _Labels:
 
     def at(self, index: Index) -> int:
         return int(self.labels[index]) or -1
+
+    def under(self, start: int, mask: Mask) -> set[int]:
+        return set(np.unique(self.labels[start : start + len(mask)][mask]).tolist())
 
     def slices(self, start: int, stop: int, chosen: set[int]) -> Mask:
         keep = np.zeros(self.count + 1, dtype=np.bool_)
