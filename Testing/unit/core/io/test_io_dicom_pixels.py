@@ -278,3 +278,51 @@ def test_sizes_that_code_streams_claim() -> None:
         with pytest.raises(TruncatedFile):
             frame_size(target.getvalue()[:30], "x")
     assert frame_size(b"something", "x") is None
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i2"])
+@pytest.mark.parametrize("modality", ["MG", "DX", "CR", "NM"])
+def test_a_negative_radiograph_is_read_as_a_positive(write_slice, tmp_path, dtype, modality):
+    """MONOCHROME1: low values are dense.  Of other modalities values are quantities and stay."""
+    stored = 8 if dtype == "u1" else 12
+    low, high = (0, 2**stored - 1) if dtype[0] == "u" else (-(2 ** (stored - 1)), 2 ** (stored - 1) - 1)
+    pixels = np.linspace(low, high, 24).astype(dtype).reshape(4, 6)
+    more = {
+        "Modality": modality, "BitsStored": stored, "HighBit": stored - 1, "RescaleSlope": None,
+        "RescaleIntercept": None, "ImagePositionPatient": None, "ImageOrientationPatient": None,
+    }  # fmt: skip
+    plain = read_volume(write_slice(tmp_path / "p.dcm", pixels, **more))
+    assert np.array_equal(plain.array[0], pixels)
+    assert "inverted" not in plain.meta
+    negative = read_volume(write_slice(tmp_path / "n.dcm", pixels, PhotometricInterpretation="MONOCHROME1", **more))
+    assert negative.array.dtype == plain.array.dtype
+    if modality == "NM":
+        assert np.array_equal(negative.array[0], pixels)
+        assert "inverted" not in negative.meta
+    else:
+        assert np.array_equal(negative.array[0], low + high - pixels.astype(int))
+        assert negative.meta["inverted"].startswith("MONOCHROME1")
+
+
+@pytest.mark.parametrize(
+    ("spacings", "expected", "source"),
+    [
+        ({"PixelSpacing": [0.2, 0.1]}, (0.1, 0.2), "Pixel Spacing"),
+        ({"ImagerPixelSpacing": [0.07, 0.05]}, (0.05, 0.07), "ImagerPixelSpacing (at the detector"),
+        ({"PixelSpacing": [0.2, 0.1], "ImagerPixelSpacing": [0.3, 0.3]}, (0.1, 0.2), "Pixel Spacing"),
+        ({"NominalScannedPixelSpacing": [0.4, 0.3]}, (0.3, 0.4), "NominalScannedPixelSpacing"),
+        ({}, (1.0, 1.0), "1 mm is assumed"),
+    ],
+)
+@pytest.mark.parametrize("modality", ["DX", "MG"])
+def test_a_radiograph_without_a_position_has_its_spacing(write_slice, tmp_path, modality, spacings, expected, source):
+    path = write_slice(
+        tmp_path / "x.dcm", np.arange(24, dtype=np.uint16).reshape(4, 6), Modality=modality, RescaleSlope=None,
+        RescaleIntercept=None, ImagePositionPatient=None, ImageOrientationPatient=None,
+        **{"PixelSpacing": None, **spacings},
+    )  # fmt: skip
+    volume = read_volume(path)
+    assert volume.geometry.shape == (1, 4, 6)
+    assert volume.geometry.spacing[:2] == pytest.approx(expected)
+    (flag,) = [f for f in volume.flags if f.code == "ORIENT_UNKNOWN"]
+    assert source in flag.message

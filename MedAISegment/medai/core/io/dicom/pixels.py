@@ -141,6 +141,24 @@ def _masked(header: Header, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(np.right_shift(np.left_shift(unsigned, unused).view(dtype), unused))
 
 
+PROJECTIONS = frozenset({"CR", "DX", "MG", "IO", "PX", "RF", "RG", "XA"})
+"""Modalities of projection radiography: the sense of their values is a matter of display."""
+
+
+def is_negative(header: Header) -> bool:
+    """Return whether low values are meant to be shown bright, in a radiograph; elsewhere values are quantities."""
+    return header.text("PhotometricInterpretation") == "MONOCHROME1" and header.modality in PROJECTIONS
+
+
+def positive(header: Header, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a negative radiograph's stored values turned round within the range that its bits hold.
+
+    The same as applying the presentation LUT shape INVERSE (DICOM PS3.3, C.11.6.1.2): the lowest becomes the highest.
+    """
+    highest = (1 << header.stored) - 1 if not header.signed else -1
+    return np.asarray(np.subtract(highest, array, dtype=array.dtype))
+
+
 def _encapsulated(header: Header, raw: bytes) -> list[bytes]:
     """Split encapsulated pixel data into frames; the whole item structure must be intact (DICOM PS3.5, A.4)."""
     items: list[bytes] = []

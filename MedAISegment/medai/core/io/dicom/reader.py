@@ -24,7 +24,7 @@ from .folder import scan
 from .gdcm import GdcmDecoder
 from .header import Header, read_header
 from .pet import pet_facts
-from .pixels import check_kind, read_frames, stored_type
+from .pixels import check_kind, is_negative, positive, read_frames, stored_type
 from .placement import Placement, place
 from .planes import Plane, planes_of
 from .quiet import uid_name
@@ -73,6 +73,8 @@ def _read(series: Series, name: str, frame: int | None, skipped: Counter[str]) -
     check_sizes(sizes, max(stored_type(p.header).itemsize for p in planes), name)
     array = _values(planes)
     meta = {"format": "DICOM", "codec": _syntax_name(head), **facts_of(head.dataset, head.name)}
+    if is_negative(head):
+        meta["inverted"] = "MONOCHROME1: bright is dense, as in MONOCHROME2"
     if head.modality == "PT":
         meta |= pet_facts(list({id(p.header): p.header for p in planes}.values()))
     if skipped:
@@ -136,7 +138,9 @@ def _values(planes: Sequence[Plane]) -> npt.NDArray[Any]:
     with GdcmDecoder() as gdcm:
         for numbers in wanted.values():
             frames = read_frames(planes[numbers[0]].header, [planes[n].frame for n in numbers], gdcm)
-            for number, values in zip(numbers, frames, strict=True):
+            turn = is_negative(planes[numbers[0]].header)
+            for number, recorded in zip(numbers, frames, strict=True):
+                values = positive(planes[number].header, recorded) if turn else recorded
                 if stored is None:
                     real = kind if one_scale else np.dtype(np.float64 if kind.itemsize > 2 else np.float32)
                     stored = np.empty((len(planes), *values.shape), dtype=real)
