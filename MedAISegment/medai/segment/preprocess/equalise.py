@@ -103,7 +103,7 @@ class _Ranks:
         else:
             place = np.searchsorted(self.edges, values, side="right") - 1.0
         missing = np.isnan(values)
-        place = np.where(missing, 0.0, np.clip(place, 0, self.last))
-        found: Reals = np.asarray(self.new[place.astype(np.intp)], dtype=np.float64)
+        index = np.where(missing, 0.0, np.clip(place, 0, self.last)).astype(np.intp)
+        found: Reals = np.asarray(self.new[index], dtype=np.float64)
         found[missing] = np.nan
         return found
