@@ -56,17 +56,15 @@ class Pool:
 
 
 def run(network: Network, inputs: Sequence[Array], shape: tuple[int, ...], pool: Pool) -> list[Array]:
-    """Return the network's results, arrays of ``shape`` from ``pool``; the inputs broadcast to it and are not changed."""
-    registers: list[Array | None] = [*inputs, *[None] * network.registers]
+    """Return the network's results, arrays of ``shape`` from ``pool``; the inputs broadcast to it, and stay."""
+    registers = list(inputs)
     for is_max, a, b, target in network.steps:
-        out = registers[target]
-        if out is None:
-            out = registers[target] = pool.take(shape)
-        (np.maximum if is_max else np.minimum)(registers[a], registers[b], out=out)
-    used = registers[network.inputs :]
-    results = [registers[number] for number in network.outputs]
-    pool.give_back([one for one in used if one is not None and not any(one is other for other in results)])
-    return [one for one in results if one is not None]
+        if target == len(registers):  # registers come into use in turn
+            registers.append(pool.take(shape))
+        (np.maximum if is_max else np.minimum)(registers[a], registers[b], out=registers[target])
+    kept = set(network.outputs)
+    pool.give_back([registers[number] for number in range(network.inputs, len(registers)) if number not in kept])
+    return [registers[number] for number in network.outputs]
 
 
 @lru_cache(maxsize=256)

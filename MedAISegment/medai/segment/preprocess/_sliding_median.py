@@ -20,15 +20,14 @@ Array = npt.NDArray[Any]
 Radii = tuple[int, int, int]
 MAX_BOX = 1331
 """Voxels of the largest box (11 x 11 x 11); beyond, the networks take more memory and time than they save."""
-POOL_BYTES = 96 << 20
 ARRAY_BYTES = 1 << 20
-EDGES = ((4, 8, 16, 32), (4, 8, 16, 32, 64), (16, 32, 64, 128, 256, 512))
+EDGES = ((4, 8, 16), (4, 8, 16, 32, 64), (16, 32, 64, 128, 256, 512))
 """Sizes tried for a tile along K, J, I."""
-CALL = 130_000
+CALL = 300_000
 """What calling NumPy costs, in voxels' worth of work: tiles must not be tiny."""
 
 
-def tile_for(shape: tuple[int, int, int], radii: Radii, itemsize: int) -> tuple[int, int, int]:
+def tile_for(shape: tuple[int, int, int], radii: Radii, itemsize: int, memory: int) -> tuple[int, int, int]:
     """Return the tile's shape that wastes least on its margins and on calls, and whose arrays fit the memory.
 
     Parameters
@@ -37,11 +36,17 @@ def tile_for(shape: tuple[int, int, int], radii: Radii, itemsize: int) -> tuple[
         Of the image and of the box, along K, J, I.
     itemsize : int
         Bytes a value.
+    memory : int
+        Bytes for all arrays of one worker.
     """
     box = [2 * r + 1 for r in radii]
     arrays = 1.25 * box[0] * box[1] * box[2] + 4  # as counted for radii 1 to 5
     sizes = [
-        sorted({min(n + n % 2, edge) if r else min(n, edge) for edge in edges} if axis < 2 else {min(n, edge) for edge in edges})
+        sorted(
+            {min(n + n % 2, edge) if r else min(n, edge) for edge in edges}
+            if axis < 2
+            else {min(n, edge) for edge in edges}
+        )
         for axis, (n, r, edges) in enumerate(zip(shape, radii, EDGES, strict=True))
     ]
     best: tuple[float, tuple[int, int, int]] | None = None
@@ -50,7 +55,7 @@ def tile_for(shape: tuple[int, int, int], radii: Radii, itemsize: int) -> tuple[
             for i in sizes[2]:
                 wide = i + 2 * radii[2]
                 whole = (k + 2 * radii[0]) * (j + 2 * radii[1]) * wide
-                fits = whole * itemsize <= ARRAY_BYTES and whole * itemsize * arrays <= POOL_BYTES
+                fits = whole * itemsize <= ARRAY_BYTES and whole * itemsize * arrays <= memory
                 # The three stages' shares of the work, each on the voxels that it needs.
                 work = whole + 4 * (k + 2 * radii[0]) * j * wide + 8 * k * j * wide + CALL
                 cost = work / (k * j * i) if fits else float(whole) * 1e9
@@ -62,8 +67,10 @@ def tile_for(shape: tuple[int, int, int], radii: Radii, itemsize: int) -> tuple[
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Sorted lists of ``size`` values, one per array element; ``values[0]`` has rank ``lowest`` (those below it and
-    those above the last one cannot be the median and were left out)."""
+    """Sorted lists of ``size`` values, one list per array element.
+
+    ``values[0]`` has rank ``lowest``; those below it and those above the last one cannot be the median.
+    """
 
     values: list[Array]
     size: int

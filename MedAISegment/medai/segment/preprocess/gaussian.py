@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from medai.core.errors import SettingsError
@@ -11,12 +14,10 @@ from medai.core.settings import Settings
 from medai.core.volume import Volume
 
 from ._base import Filter
+from ._separable import correlate_volume
 
 TRUNCATE = 4.0
 """The kernel ends this many standard deviations from its centre (SciPy's default)."""
-
-WORK = 1e8
-"""Multiplications a call: cancelling waits for one call at most."""
 
 
 class GaussianSettings(Settings):
@@ -35,9 +36,9 @@ class GaussianSettings(Settings):
 class Gaussian(Filter):
     """Convolution with a sampled Gaussian, the same width in mm along every axis.
 
-    ``scipy.ndimage.gaussian_filter1d`` along K, J and I with sigma / spacing voxels; borders are mirrored about the
-    edge of the last voxel (``reflect``).  A single slice is smoothed in its plane only.  The result is float32
-    (float64 stays float64).
+    As :func:`scipy.ndimage.gaussian_filter` along K, J and I with sigma / spacing voxels, but for rounding; borders are
+    mirrored about the edge of the last voxel (``reflect``).  A single slice is smoothed in its plane only.  The result
+    is float32 (float64 stays float64).  A voxel whose kernel reaches a NaN becomes NaN.
     """
 
     name = "gaussian"
@@ -54,28 +55,23 @@ class Gaussian(Filter):
         SettingsError
             If the kernel would be wider than the image along an axis.
         """
-        from scipy.ndimage import gaussian_filter1d
-
-        dtype = np.float64 if value.array.dtype == np.float64 else np.float32
-        result = value.array.astype(dtype)
-        for axis, spacing in enumerate(value.geometry.spacing_kji):
-            size = value.geometry.shape[axis]
-            if size == 1:
-                continue
+        kernels = []
+        for size, spacing in zip(value.geometry.shape, value.geometry.spacing_kji, strict=True):
             sigma = settings.sigma_mm / spacing
-            if int(TRUNCATE * sigma + 0.5) > size:
+            if size > 1 and int(TRUNCATE * sigma + 0.5) > size:
                 raise SettingsError(
                     f"gaussian.sigma_mm: {settings.sigma_mm:g} mm is too wide for an axis of {size * spacing:g} mm.",
                     hint=f"Use at most {size * spacing / TRUNCATE:.3g} mm.",
                 )
-            # Lines along one axis do not touch each other, so slabs across another give the same numbers.
-            lines = np.moveaxis(result, 1 if axis == 0 else 0, 0)
-            along = axis if axis else 1
-            taps = 2 * int(TRUNCATE * sigma + 0.5) + 1
-            step = max(1, int(WORK // (taps * max(1, lines[0].size))))
-            for start in range(0, len(lines), step):
-                cancel.check()
-                slab = lines[start : start + step]
-                slab[...] = gaussian_filter1d(slab, sigma, axis=along, mode="reflect", truncate=TRUNCATE)
-                progress((axis + min(1.0, (start + step) / len(lines))) / 3, self.title)
+            kernels.append(gaussian_kernel(sigma) if size > 1 else np.ones(1))
+        result = correlate_volume(
+            value.array, kernels, border="reflect", progress=progress, cancel=cancel, message=self.title
+        )
         return value.replace(array=result)
+
+
+def gaussian_kernel(sigma: float) -> npt.NDArray[Any]:
+    """Return the weights of a Gaussian of ``sigma`` voxels, sampled at whole voxels, with the sum 1."""
+    reach = int(TRUNCATE * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return np.asarray(weights / weights.sum())

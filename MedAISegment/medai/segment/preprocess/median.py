@@ -15,7 +15,7 @@ from medai.core.settings import Settings
 from medai.core.sitk import to_array, to_sitk
 from medai.core.volume import Volume
 
-from ..slabs import for_slabs
+from ..slabs import cores, for_slabs
 from ._base import Filter
 from ._sliding_median import MAX_BOX, Radii, Worker, tile_for
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import SimpleITK
 
 Array = npt.NDArray[Any]
+MEMORY = 256 << 20
+"""Bytes for the arrays of all threads."""
+MAX_THREADS = 4
+"""NumPy's calls here are short, so more threads would wait for each other."""
 SLAB = 16
 """Slices a call of SimpleITK: progress waits for one slab; cancelling stops inside it."""
 
@@ -81,9 +85,11 @@ class Median(Filter):
 
 def _by_networks(source: Array, result: Array, radii: Radii, progress: ProgressFn, cancel: CancelToken) -> None:
     # NumPy has no fast minimum of bool and float16; their order is that of uint8 and float32.
-    native = {"b": np.dtype(np.uint8), "e": np.dtype(np.float32)}.get(source.dtype.char, source.dtype.newbyteorder("="))
+    faster: dict[str, np.dtype[Any]] = {"?": np.dtype(np.uint8), "e": np.dtype(np.float32)}
+    native = faster.get(source.dtype.char, source.dtype.newbyteorder("="))
     shape = (source.shape[0], source.shape[1], source.shape[2])
-    tile = tile_for(shape, radii, native.itemsize)
+    threads = min(cores(), MAX_THREADS)
+    tile = tile_for(shape, radii, native.itemsize, MEMORY // threads)
     starts = [
         (component, (k, j, i))
         for component in range(source.shape[3])
@@ -100,7 +106,7 @@ def _by_networks(source: Array, result: Array, radii: Radii, progress: ProgressF
         with np.errstate(invalid="ignore"):
             mine.worker.median(source[..., component], start, result[..., component])
 
-    for_slabs(len(starts), one, slab=1, progress=progress, cancel=cancel, message=Median.title)
+    for_slabs(len(starts), one, slab=1, progress=progress, cancel=cancel, message=Median.title, threads=threads)
 
 
 def _by_simpleitk(value: Volume, result: Array, radii: Radii, progress: ProgressFn, cancel: CancelToken) -> None:
