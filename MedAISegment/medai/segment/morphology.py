@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 TOLERANCE = 1e-5
 """A voxel belongs to the ball up to this share of the radius beyond it: 3 steps of 0.1 mm are within 0.3 mm."""
-MOST_LINES = 700
+MOST_LINES = 4000
 """Balls of more lines than this go by the distance transform, which takes the same time for every radius."""
 
 

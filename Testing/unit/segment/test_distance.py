@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from medai.core.errors import Cancelled
 from medai.core.progress import CancelToken
+from medai.segment import boxes
 from medai.segment.boxes import bounding_box, label_boxes, widened
 from medai.segment.distance import distance_mm
 
@@ -49,12 +50,14 @@ def test_cancel() -> None:
         distance_mm(np.ones((3, 4, 5), dtype=bool), (1, 1, 1), cancel=token)
 
 
-def test_boxes(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("few", [0, 12])
+def test_boxes(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(boxes, "FEW", few)
     array = np.zeros((9, 10, 11), dtype=np.uint16)
     assert bounding_box(array) is None
     array[2:5, 3, 4:9] = 300
     array[8, 9, 10] = 2
-    assert label_boxes(array) == {2: np.s_[8:9, 9:10, 10:11], 300: np.s_[2:5, 3:4, 4:9]}
+    assert label_boxes(array, (2, 300, 5, 60000)) == {2: np.s_[8:9, 9:10, 10:11], 300: np.s_[2:5, 3:4, 4:9]}
     assert bounding_box(array) == np.s_[2:9, 3:10, 4:11]
     assert widened(np.s_[2:5, 3:4, 4:9], 2, array.shape) == np.s_[0:7, 1:6, 2:11]
     assert widened(np.s_[2:5, 3:4, 4:9], (0, 1, 9), array.shape) == np.s_[2:5, 2:5, 0:11]
