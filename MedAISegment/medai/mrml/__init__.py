@@ -7,6 +7,7 @@ Qt is used.  Importing this package imports ``slicer`` (about 1.5 s), so the res
 from __future__ import annotations
 
 from .labelmaps import labels_from_volume, labels_to_volume
+from .plots import scores_to_plot
 from .provenance import provenance_of, stamp
 from .segment_reading import labels_from_segmentation, layers_from_segmentation, segment_ids
 from .segmentations import labels_to_segmentation, layers_to_segmentation
@@ -23,6 +24,7 @@ __all__ = [
     "layers_from_segmentation",
     "layers_to_segmentation",
     "provenance_of",
+    "scores_to_plot",
     "segment_ids",
     "stamp",
     "table_from_node",

@@ -13,7 +13,7 @@ from medai.core.labelmap import MAX_LABEL
 from medai.core.progress import CancelToken
 
 Box = tuple[slice, slice, slice]
-SLAB_VOXELS = 4_000_000
+SLAB_VOXELS = 1_000_000
 
 
 @dataclass(frozen=True)
