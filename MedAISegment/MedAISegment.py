@@ -20,6 +20,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadab
 from MedAISegmentLib.choices import Denoise, Device, Method, Region, Side, View
 from MedAISegmentLib.logic import firstNode
 from MedAISegmentLib.panel import MedAIPanel
+from MedAISegmentLib.panelparts import fillChoices, needsAtlas, segmentNames
 from MedAISegmentLib.pipelines import (
     givesSegments,
     loadSteps,
@@ -326,6 +327,10 @@ class MedAISegmentWidget(MedAIPanel):
             **callbacks,
         )
 
+    def _showBusy(self):
+        super()._showBusy()
+        self.ui.undoButton.setEnabled(False)
+
     def finishedText(self, info):
         lines = [_("Finished in {seconds:.1f} s.").format(seconds=info["elapsedSeconds"])]
         if "volumeNodeId" in info:
@@ -337,40 +342,6 @@ class MedAISegmentWidget(MedAIPanel):
             lines += [_("{name}: {ml:.2f} mL").format(name=name, ml=ml) for name, ml in info["volumesMl"].items()]
         lines += [_("Note: {text}").format(text=flag["message"]) for flag in info["flags"]]
         return "\n".join(lines)
-
-
-def fillChoices(box, members, chosen):
-    """Fill a combo box with members by id and return the id that it shows; nothing if there are none."""
-    ids = list(members)
-    shown = chosen if chosen in ids else (ids[0] if ids else "")
-    box.blockSignals(True)
-    box.clear()
-    for name, member in members.items():
-        box.addItem(member.title, name)
-    box.setCurrentIndex(ids.index(shown) if shown else -1)
-    box.blockSignals(False)
-    return shown
-
-
-def segmentNames(*nodes):
-    """Return the names of the segments of segmentation nodes, each once."""
-    found = {}
-    for node in nodes:
-        if node is not None:
-            segmentation = node.GetSegmentation()
-            count = segmentation.GetNumberOfSegments()
-            found.update({segmentation.GetNthSegment(n).GetName(): None for n in range(count)})
-    return list(found)
-
-
-def needsAtlas(steps):
-    """Tell whether a list of steps looks for regions by the brain template, which is a package of its own."""
-    return any(
-        step["step"] == "atlas_brain"
-        or (step["step"] == "unet" and step.get("settings", {}).get("regions", "atlas") == "atlas")
-        for step in steps
-        if step.get("enabled", True)
-    )
 
 
 class MedAISegmentLogic(SegmentLogic):

@@ -118,6 +118,8 @@ class PreviewPane:
             self._say(_("No preview while a run is going on."))
             return
         self._key = key
+        if self.shown is None:
+            self.ui.previewNote.setText(_("Computing the preview..."))
         self._poller.start()
 
     def _poll(self) -> None:

@@ -226,3 +226,11 @@ def test_in_a_real_slicer_nothing_is_installed(host, monkeypatch):
     assert medai_host.is_real_slicer() is True
     assert medai_host.install() is False
     assert type(slicer.app) is RealApplication
+
+
+def test_picture_from_bytes(host):
+    import qt
+
+    pixmap = qt.QPixmap()
+    assert pixmap.loadFromData(qt.QByteArray(b"P6 2 1 255\n" + bytes([255, 0, 0, 0, 0, 0])), "PPM")
+    assert (pixmap.width(), pixmap.height()) == (2, 1)

@@ -256,7 +256,7 @@ def test_file_and_back(panel, choose, host, tmp_path):
     host.record.file_answers.append(str(file))
     panel.ui.loadPipelineButton.click()
     assert steps(panel) == kept
-    assert [path for path in tmp_path.iterdir()] == [file]
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(
