@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -176,8 +179,13 @@ def _settle(
         np.copyto(out[place], label, where=here[place] & nearer)
 
 
-def finished(before: LabelMap, array: npt.NDArray[Any], segments: tuple[Segment, ...] | None = None) -> LabelMap:
-    """Return the label map that an operation made, with a flag for each segment that it left empty.
+def finished(
+    before: LabelMap,
+    array: npt.NDArray[Any],
+    segments: tuple[Segment, ...] | None = None,
+    heirs: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> LabelMap:
+    """Return the label map that an operation made, with a flag for each segment that is empty.
 
     Parameters
     ----------
@@ -187,19 +195,24 @@ def finished(before: LabelMap, array: npt.NDArray[Any], segments: tuple[Segment,
         The new labels, on the same grid.
     segments : tuple of Segment, optional
         The new segments; those before if not given.
+    heirs : mapping
+        Name of a segment that is gone -> names of those that it became; what was noticed about it concerns them now.
+        What was noticed about a segment without heirs is dropped.
     """
-    names = {segment.name for segment in (before.segments if segments is None else segments)}
-    # What was noticed about a segment that is gone concerns nothing any more.
-    gone = {segment.name for segment in before.segments} - names
-    kept = tuple(flag for flag in before.flags if flag.affects not in gone)
-    result = before.replace(array=array, segments=before.segments if segments is None else segments, flags=kept)
+    new = before.segments if segments is None else segments
+    gone = {s.name for s in before.segments} - {s.name for s in new}
+    # Which segments are empty is looked at afresh.
+    told = {f.affects: f for f in before.flags if f.code == "MASK_EMPTY"}
+    flags: list[QCFlag] = []
+    for flag in before.flags:
+        names = heirs.get(flag.affects, () if flag.affects in gone else (flag.affects,))
+        moved = (flag if name == flag.affects else dataclasses.replace(flag, affects=name) for name in names)
+        flags += [f for f in moved if f.code != "MASK_EMPTY" and f not in flags]
+    result = before.replace(array=array, segments=new, flags=tuple(flags))
     counts = result.counts()
-    known = {flag.affects for flag in kept if flag.code == "MASK_EMPTY"}
     empty = tuple(
-        QCFlag("MASK_EMPTY", Severity.WARNING, f"The segment {s.name!r} is empty.", affects=s.name)
+        told.get(s.name) or QCFlag("MASK_EMPTY", Severity.WARNING, f"The segment {s.name!r} is empty.", affects=s.name)
         for s in result.segments
-        if not counts[s.label] and s.name not in known
+        if not counts[s.label]
     )
-    filled = {s.name for s in result.segments if counts[s.label]}
-    kept = tuple(flag for flag in kept if not (flag.code == "MASK_EMPTY" and flag.affects in filled))
-    return result if not empty and kept == result.flags else result.replace(flags=kept + empty)
+    return result.replace(flags=result.flags + empty) if empty else result

@@ -56,4 +56,4 @@ class Merge(Post):
         segments = tuple(
             target if segment == parts[0] else segment for segment in value.segments if segment not in parts[1:]
         )
-        return finished(value, table[value.array], segments)
+        return finished(value, table[value.array], segments, {part.name: (target.name,) for part in parts})

@@ -62,4 +62,6 @@ class Rename(Post):
             return finished(value, value.array)
         require_free(value.segments, settings.name, "Choose another name.")
         new = named(old.label, settings.name)
-        return finished(value, value.array, tuple(new if s is old else s for s in value.segments))
+        return finished(
+            value, value.array, tuple(new if s is old else s for s in value.segments), {old.name: (new.name,)}
+        )

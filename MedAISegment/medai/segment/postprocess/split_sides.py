@@ -94,4 +94,5 @@ class SplitSides(Post):
                 result[box][part.mask & side] = pairs[segment][1].label
             share(1.0, self.title)
         segments = tuple(new for segment in value.segments for new in pairs.get(segment, (segment,)))
-        return finished(value, result, segments)
+        heirs = {segment.name: (left.name, right.name) for segment, (left, right) in pairs.items()}
+        return finished(value, result, segments, heirs)
