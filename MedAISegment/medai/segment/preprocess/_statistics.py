@@ -90,6 +90,20 @@ def percentiles(
     return _ranked(array, mask, [max(1, math.ceil(p / 100 * total)) for p in percents], cancel)
 
 
+def binned(
+    array: Array, mask: Mask | None, low: float, high: float, bins: int, cancel: CancelToken
+) -> npt.NDArray[np.int64]:
+    """Count the finite values from ``low`` to ``high`` in equal bins; whole and real numbers alike."""
+    width = (high - low) / bins
+
+    def part(start: int, stop: int) -> npt.NDArray[np.int64]:
+        values = _chosen(array, mask, start, stop)
+        values = values[(values >= low) & (values <= high)]
+        return np.bincount(np.minimum((values - low) / width, bins - 1).astype(np.int32), minlength=bins)
+
+    return np.asarray(sum(_slabs(array, part, cancel)))
+
+
 def _ranked(array: Array, mask: Mask | None, ranks: list[int], cancel: CancelToken) -> list[float]:
     """Return the values of the given ranks, 1 being the smallest."""
     low, high, _, _ = (float(v) for v in value_range(array, mask, cancel))

@@ -98,10 +98,9 @@ class _Ranks:
         self.edges = histogram.edges
 
     def __call__(self, values: Reals) -> Reals:
-        if self.width:
-            place = (values - self.low) / self.width
-        else:
-            place = np.searchsorted(self.edges, values, side="right") - 1.0
+        place: npt.NDArray[Any] = (
+            (values - self.low) / self.width if self.width else np.searchsorted(self.edges, values, side="right") - 1.0
+        )
         missing = np.isnan(values)
         index = np.where(missing, 0.0, np.clip(place, 0, self.last)).astype(np.intp)
         found: Reals = np.asarray(self.new[index], dtype=np.float64)
