@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
-
-LONGEST_NAME = 64
 
 
 class Placed:
@@ -46,18 +43,12 @@ def readSeeds(node: Any) -> Placed:
             continue
         position = [0.0, 0.0, 0.0]
         node.GetNthControlPointPositionWorld(number, position)
-        seeds.append({"ras": position, "segment": segmentName(node.GetNthControlPointLabel(number))})
+        seeds.append({"ras": position, "segment": segment_of_label(node.GetNthControlPointLabel(number) or "")})
     if not seeds:
         raise SceneError(
             _("The list of points has no visible point."), hint=_("Place at least one point inside each structure.")
         )
     return Placed(seeds)
-
-
-def segmentName(label: str) -> str:
-    """Return the segment that a control point's label stands for."""
-    name = re.sub(r"[\s_-]*-\s*\d+$", "", label.strip())
-    return name[:LONGEST_NAME] or "Segment"
 
 
 def readBox(node: Any) -> Placed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import slicer
@@ -16,6 +17,27 @@ from MedAISegmentLib.undo import Undo
 
 SEGMENT, FILTER = "medai.segment.tasks:segment", "medai.segment.tasks:apply"
 DEFAULT_SETTINGS = {"pipeline": [{"step": "threshold", "settings": {"method": "otsu"}}]}
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run, read and checked.
+
+    Parameters
+    ----------
+    task, inputs, settings
+        What the library is asked for.
+    guard : InputGuard
+        What the result is tied to.
+    flags : tuple of QCFlag
+        What the image is not that the recipe expects.
+    """
+
+    task: str
+    inputs: dict[str, Any]
+    settings: dict[str, Any]
+    guard: InputGuard
+    flags: tuple[Any, ...]
 
 
 class SegmentLogic(MedAILogic):
@@ -61,8 +83,8 @@ class SegmentLogic(MedAILogic):
             of the run.  With filters only: ``volumeNodeId`` and ``flags``.
         """
         outputs = (segmentationNode, outputVolumeNode)
-        task, inputs, values, _guard = self._prepare(volumeNode, outputs, settings, startNode, seedsNode, roiNode)
-        return self._deliverer(task, values, volumeNode, outputs)(self.runHere(task, inputs, values))
+        work = self._prepare(volumeNode, outputs, settings, startNode, seedsNode, roiNode)
+        return self._deliverer(work, volumeNode, outputs)(self.runHere(work.task, work.inputs, work.settings))
 
     def start(
         self,
@@ -79,13 +101,12 @@ class SegmentLogic(MedAILogic):
     ) -> SceneRun:
         """Run a pipeline in the worker process and return at once; see :class:`MedAISegmentLib.runs.SceneRun`."""
         outputs = (segmentationNode, outputVolumeNode)
-        task, inputs, values, guard = self._prepare(volumeNode, outputs, settings, startNode, seedsNode, roiNode)
-        output = segmentationNode if task == SEGMENT else outputVolumeNode
+        work = self._prepare(volumeNode, outputs, settings, startNode, seedsNode, roiNode)
         return self.startInWorker(
-            [lambda _before: (task, inputs, values)],
-            guard,
-            self._deliverer(task, values, volumeNode, outputs, showSurface),
-            output=output,
+            [lambda _before: (work.task, work.inputs, work.settings)],
+            work.guard,
+            self._deliverer(work, volumeNode, outputs, showSurface),
+            output=segmentationNode if work.task == SEGMENT else outputVolumeNode,
             **callbacks,
         )
 
@@ -97,8 +118,8 @@ class SegmentLogic(MedAILogic):
         startNode: Any,
         seedsNode: Any,
         roiNode: Any,
-    ) -> tuple[str, dict[str, Any], dict[str, Any], InputGuard]:
-        """Find out before the work what cannot go; return task, inputs, settings, and what the result is tied to."""
+    ) -> Work:
+        """Find out before the work what cannot go, and read everything that it needs."""
         from medai.segment.pipeline import parse_pipeline
         from medai.segment.recipes import expectation_flags
 
@@ -112,9 +133,7 @@ class SegmentLogic(MedAILogic):
         guard.requireSame(volumeNode, _("image"), volume, lambda: readVolume(volumeNode))
         guard.require(outputs[0 if task == SEGMENT else 1], _("segmentation") if task == SEGMENT else _("output image"))
         expects = given.get("expects", {})
-        volume = volume.with_flags(
-            *expectation_flags(volume, expects.get("modality", ""), expects.get("hounsfield", False))
-        )
+        flags = expectation_flags(volume, expects.get("modality", ""), expects.get("hounsfield", False))
         inputs = {"volume": volume}
         if startNode is not None:
             inputs["labels"] = readLabels(startNode, volumeNode)
@@ -123,7 +142,7 @@ class SegmentLogic(MedAILogic):
             )
         seeds = self._placed(seedsNode, _("list of points"), readSeeds, guard)
         box = self._placed(roiNode, _("box"), readBox, guard)
-        return task, inputs, {"pipeline": filled(steps, seeds, box)}, guard
+        return Work(task, inputs, {"pipeline": filled(steps, seeds, box)}, guard, flags)
 
     def _placed(self, node: Any, role: str, read: Callable[[Any], Any], guard: InputGuard) -> Any:
         if node is None:
@@ -148,23 +167,20 @@ class SegmentLogic(MedAILogic):
             )
 
     def _deliverer(
-        self, task: str, settings: dict[str, Any], volumeNode: Any, outputs: tuple[Any, Any], showSurface: bool = False
+        self, work: Work, volumeNode: Any, outputs: tuple[Any, Any], showSurface: bool = False
     ) -> Callable[[dict[str, Any]], dict[str, Any]]:
         """Return what puts a result into the scene and remembers how to take it back."""
-
-        def deliver(result: dict[str, Any]) -> dict[str, Any]:
-            if task == SEGMENT:
-                return self._deliverSegments(result, volumeNode, outputs[0], showSurface)
-            return self._deliverImage(result, settings, volumeNode, outputs[1])
-
-        return deliver
+        if work.task == SEGMENT:
+            return lambda result: self._deliverSegments(result, work, volumeNode, outputs[0], showSurface)
+        return lambda result: self._deliverImage(result, work, volumeNode, outputs[1])
 
     def _deliverSegments(
-        self, result: dict[str, Any], volumeNode: Any, segmentationNode: Any, showSurface: bool
+        self, result: dict[str, Any], work: Work, volumeNode: Any, segmentationNode: Any, showSurface: bool
     ) -> dict[str, Any]:
         from medai.mrml import labels_to_segmentation
 
         labels = result["labels"]
+        labels = labels.replace(flags=labels.flags + tuple(f for f in work.flags if f not in labels.flags))
         before = self.undo.stateOf(segmentationNode)
         name = None
         if segmentationNode is None:
@@ -182,17 +198,15 @@ class SegmentLogic(MedAILogic):
             "flags": [flag.to_dict() for flag in labels.flags],
         }
 
-    def _deliverImage(
-        self, result: dict[str, Any], settings: dict[str, Any], volumeNode: Any, outputNode: Any
-    ) -> dict[str, Any]:
+    def _deliverImage(self, result: dict[str, Any], work: Work, volumeNode: Any, outputNode: Any) -> dict[str, Any]:
         from medai.mrml import volume_to_node
 
-        volume = result["volume"]
+        volume = result["volume"].with_flags(*work.flags)
         before = self.undo.stateOf(outputNode)
         name = None
         if outputNode is None:
             name = slicer.mrmlScene.GenerateUniqueName(_("{image} filtered").format(image=volumeNode.GetName()))
-        facts = {"pipeline": settings["pipeline"], "input_sha256": readVolume(volumeNode).digest()}
+        facts = {"pipeline": work.settings["pipeline"], "input_sha256": work.inputs["volume"].digest()}
         node = volume_to_node(volume, slicer.mrmlScene, name, node=outputNode, provenance=facts)
         self.undo.keep(node, before)
         return {"volumeNodeId": node.GetID(), "flags": [flag.to_dict() for flag in volume.flags]}

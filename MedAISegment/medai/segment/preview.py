@@ -37,7 +37,8 @@ BUDGET_S = 0.06
 """Time for the steps; the pictures and the way to and from the worker take as long again."""
 FILL = 0.3
 """Opacity of a segment inside its outline."""
-MODELS = "Model"
+UNSEEN = ("Model", "Atlas")
+"""Groups of steps that need the whole image and minutes."""
 
 
 @dataclass(frozen=True)
@@ -214,8 +215,8 @@ def _without_models(pipeline: Any, has_labels: bool) -> tuple[list[dict[str, Any
     steps: list[dict[str, Any]] = []
     for item in parsed.steps:
         member = find_step(item.step)
-        if item.enabled and member.group == MODELS:
-            return steps, [f"{member.title} is too slow for a preview; the steps before it are shown."]
+        if item.enabled and member.group in UNSEEN:
+            return steps, [f"{member.title} needs the whole image; the preview shows the steps before it."]
         steps.append(item.to_dict())
     return steps, []
 

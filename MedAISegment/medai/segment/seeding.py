@@ -13,7 +13,7 @@ from medai.core.settings import load_json_file
 from .pipeline import Pipeline, PipelineStep, find_step, parse_pipeline
 from .seeds import Seed
 
-NUMBERED = re.compile(r"[-_ ]*\d+$")
+NUMBERED = re.compile(r"(?:^|[-_ ]+)\d+$")
 
 
 def place_seeds(pipeline: Any, seeds: Sequence[Seed], *, where: str = "pipeline", has_labels: bool = False) -> Pipeline:
@@ -49,8 +49,11 @@ def place_seeds(pipeline: Any, seeds: Sequence[Seed], *, where: str = "pipeline"
 
 
 def segment_of_label(label: str) -> str:
-    """Return the segment that a control point's label names: ``Liver-2`` and ``Liver 3`` both mean ``Liver``."""
-    name = NUMBERED.sub("", label).strip()
+    """Return the segment that a control point's label names: ``Liver-2`` and ``Liver 3`` both mean ``Liver``.
+
+    A number without a hyphen or space before it belongs to the name: ``L4`` and ``L5`` are two vertebrae.
+    """
+    name = NUMBERED.sub("", label.strip()).strip()
     return name[:64] or "Segment"
 
 

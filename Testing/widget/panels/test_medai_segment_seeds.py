@@ -48,20 +48,6 @@ def shifted(scene, node, by):
     node.SetAndObserveTransformNodeID(transform.GetID())
 
 
-@pytest.mark.parametrize(
-    ("label", "name"),
-    [
-        ("Liver-1", "Liver"), ("Liver-12", "Liver"), ("Liver", "Liver"), ("T1-weighted", "T1-weighted"),
-        ("Left kidney - 3", "Left kidney"), ("-1", "Segment"), ("", "Segment"), ("  F-1 ", "F"), ("x" * 80, "x" * 64),
-        ("COVID-19-2", "COVID-19"),
-    ],
-)  # fmt: skip
-def test_label_without_its_number_is_the_segment(panel, label, name):
-    from MedAISegmentLib.seeds import segmentName
-
-    assert segmentName(label) == name
-
-
 def test_points_become_seeds(panel, points, scene):
     from medai.segment.seeds import Seed
     from MedAISegmentLib.seeds import readSeeds
