@@ -96,3 +96,11 @@ def test_each_channel_has_its_own_percentiles(rng):
     for n in range(3):
         low, high = np.percentile(array[..., n], (10, 90), method="inverted_cdf")
         np.testing.assert_array_equal(found[..., n], np.clip(array[..., n], low, high))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "i4", "i8", "u8"])
+def test_the_ends_of_the_type_are_kept_where_there_is_no_limit(dtype):
+    info = np.iinfo(dtype)
+    array = np.array([[[info.min, 5, info.max]]], dtype=dtype)
+    assert Clip().run(volume(array), {"method": "range", "lower": 6}).array.tolist() == [[[6, 6, info.max]]]
+    assert Clip().run(volume(array), {"method": "range", "upper": 4}).array.tolist() == [[[info.min, 4, 4]]]

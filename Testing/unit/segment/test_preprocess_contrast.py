@@ -5,6 +5,7 @@ import pytest
 
 from medai.core.errors import InputError, SettingsError
 from medai.core.geometry import Geometry
+from medai.core.io import read_volume
 from medai.core.labelmap import LabelMap, Segment
 from medai.core.volume import Volume
 from medai.segment.preprocess.contrast import WINDOWS, Contrast, ContrastSettings
@@ -127,3 +128,12 @@ def test_luminance_of_a_photograph(rng):
     found = Contrast().run(volume(array), {"colour": "luminance"}).array
     assert found.dtype == np.uint8
     assert found[..., 1].std() > 2 * array[..., 1].std()
+
+
+def test_a_real_ct_is_taken_as_hounsfield_units_and_its_lungs_are_spread(data_dir):
+    image = read_volume(data_dir / "totalsegmentator" / "example_ct_sm.nii.gz")
+    found = Contrast().run(image, {"method": "preset", "preset": "lung", "output": "byte"})
+    assert found.flags == image.flags
+    lung = (image.array > -950) & (image.array < -700)
+    assert 0 < found.array[lung].min() < found.array[lung].max() < 255
+    assert (found.array[image.array > 150] == 255).all()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from medai.core.errors import InputError
 from medai.core.progress import CancelToken, no_progress
 
-from ..histogram import SLAB_VOXELS, histogram_of, value_range
+from ..histogram import SLAB_VOXELS, Histogram, histogram_of, value_range
 from ..slabs import for_slabs
 
 Array = npt.NDArray[Any]
@@ -47,6 +47,10 @@ def moments(
     between : (low, high), optional
         Only values from low to high, both included, count.
     """
+    if array.dtype.kind in "iub":
+        histogram = histogram_of(array, mask, cancel=cancel)
+        if histogram.exact:
+            return _moments_of(histogram, between)
 
     def part(start: int, stop: int) -> tuple[int, float, float]:
         values = _chosen(array, mask, start, stop)
@@ -67,6 +71,18 @@ def moments(
             spread += s + delta * delta * count * n / total
             count = total
     return Moments(count, mean, math.sqrt(spread / count) if count else 0.0)
+
+
+def _moments_of(histogram: Histogram, between: tuple[float, float] | None) -> Moments:
+    values, counts = histogram.centres, histogram.counts
+    if between is not None:
+        chosen = (values >= between[0]) & (values <= between[1])
+        values, counts = values[chosen], counts[chosen]
+    number = int(counts.sum())
+    if not number:
+        return Moments(0, 0.0, 0.0)
+    mean = float(np.dot(values, counts)) / number
+    return Moments(number, mean, math.sqrt(float(np.dot((values - mean) ** 2, counts)) / number))
 
 
 def percentiles(

@@ -16,9 +16,12 @@ from medai.core.volume import Volume
 
 from ..colour import by_component
 from ..inside import InsideSettings, inside_mask
+from ..slabs import for_slabs
 from ._base import Filter
 from ._statistics import percentiles
 from ._values import Reals, kept_type, map_values
+
+SLAB_VOXELS = 1 << 22
 
 
 class ClipSettings(InsideSettings):
@@ -95,15 +98,33 @@ class Clip(Filter):
 
         def one(array: npt.NDArray[Any], part: ProgressFn) -> npt.NDArray[Any]:
             lower, upper = _limits(array, mask, settings, cancel)
-            low_value, high_value = (lower, upper) if settings.replace == "limit" else (settings.fill, settings.fill)
+            if settings.replace == "limit":
+                return _clipped(array, lower, upper, part, cancel)
 
             def cut(values: Reals) -> Reals:
-                found = np.where(values < lower, low_value, values)
-                return np.asarray(np.where(values > upper, high_value, found))
+                return np.asarray(np.where((values < lower) | (values > upper), settings.fill, values))
 
             return map_values(array, cut, kept_type(array), progress=part, cancel=cancel, message=self.title)
 
         return value.replace(array=by_component(value.array, one, progress))
+
+
+def _clipped(
+    array: npt.NDArray[Any], lower: float, upper: float, progress: ProgressFn, cancel: CancelToken
+) -> npt.NDArray[Any]:
+    result = np.empty(array.shape, dtype=kept_type(array))
+    low, high = lower, upper
+    if result.dtype.kind in "iu":  # NumPy compares within the type, so the limits must be numbers of it
+        info = np.iinfo(result.dtype)
+        low, high = int(max(lower, info.min)), int(min(upper, info.max))
+
+    def part(start: int, stop: int) -> None:
+        values = array[start:stop].astype(result.dtype, copy=False)
+        np.clip(values, low, high, out=result[start:stop])
+
+    slab = max(1, SLAB_VOXELS // array[0].size)
+    for_slabs(len(array), part, slab=slab, progress=progress, cancel=cancel, message=Clip.title)
+    return result
 
 
 def _limits(
