@@ -18,6 +18,7 @@ import numpy.typing as npt
 from medai.core.progress import CancelToken, ProgressFn, sub_progress
 
 from ..slabs import for_slabs
+from ._components import real_type
 
 Array = npt.NDArray[Any]
 Border = Literal["reflect", "nearest"]
@@ -109,35 +110,6 @@ def _stacks(matrix: Array, count: int, axis: int) -> list[Array]:
     return found
 
 
-def correlate_volume(
-    array: Array,
-    weights: Sequence[Sequence[float] | Array],
-    *,
-    border: Border,
-    divisor: float = 1.0,
-    progress: ProgressFn,
-    cancel: CancelToken,
-    message: str = "",
-) -> Array:
-    """Correlate a scalar or colour image (K, J, I[, components]), each component alone; see :func:`correlate`."""
-    if array.ndim == 3:
-        return correlate(
-            array, weights, border=border, divisor=divisor, progress=progress, cancel=cancel, message=message
-        )
-    count = array.shape[3]
-    result: Array | None = None
-    for number in range(count):
-        part = sub_progress(progress, number / count, (number + 1) / count)
-        found = correlate(
-            array[..., number], weights, border=border, divisor=divisor, progress=part, cancel=cancel, message=message
-        )
-        if result is None:
-            result = np.empty(array.shape, found.dtype)
-        result[..., number] = found
-    assert result is not None
-    return result
-
-
 def correlate(
     source: Array,
     weights: Sequence[Sequence[float] | Array],
@@ -164,7 +136,7 @@ def correlate(
     numpy array, shape (K, J, I)
         float64 for float64, else float32; no other array of the image's size is made.
     """
-    dtype = np.dtype(np.float64 if source.dtype.kind == "f" and source.dtype.itemsize == 8 else np.float32)
+    dtype = real_type(source)
     axes = [
         Axis(w, n, border, dtype) if len(w) > 1 or w[0] != 1 else None
         for w, n in zip(weights, source.shape, strict=True)

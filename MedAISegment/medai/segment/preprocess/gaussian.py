@@ -14,8 +14,10 @@ from medai.core.settings import Settings
 from medai.core.volume import Volume
 
 from ._base import Filter
-from ._separable import correlate_volume
+from ._components import by_component
+from ._separable import correlate
 
+Array = npt.NDArray[Any]
 TRUNCATE = 4.0
 """The kernel ends this many standard deviations from its centre (SciPy's default)."""
 
@@ -64,10 +66,11 @@ class Gaussian(Filter):
                     hint=f"Use at most {size * spacing / TRUNCATE:.3g} mm.",
                 )
             kernels.append(gaussian_kernel(sigma) if size > 1 else np.ones(1))
-        result = correlate_volume(
-            value.array, kernels, border="reflect", progress=progress, cancel=cancel, message=self.title
-        )
-        return value.replace(array=result)
+
+        def smooth(array: Array, ahead: ProgressFn) -> Array:
+            return correlate(array, kernels, border="reflect", progress=ahead, cancel=cancel, message=self.title)
+
+        return value.replace(array=by_component(value.array, smooth, progress))
 
 
 def gaussian_kernel(sigma: float) -> npt.NDArray[Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from medai.core.errors import SettingsError
@@ -11,7 +14,10 @@ from medai.core.settings import Settings
 from medai.core.volume import Volume
 
 from ._base import Filter
-from ._separable import correlate_volume
+from ._components import by_component
+from ._separable import correlate
+
+Array = npt.NDArray[Any]
 
 
 class MeanSettings(Settings):
@@ -53,8 +59,12 @@ class Mean(Filter):
                 f"mean.radius: a box of {2 * settings.radius + 1} voxels is larger than the image {shape} (K, J, I).",
                 hint="Use a smaller radius.",
             )
-        result = correlate_volume(
-            value.array, [np.ones(wide) for wide in box], border="nearest", divisor=float(box[0] * box[1] * box[2]),
-            progress=progress, cancel=cancel, message=self.title,
-        )  # fmt: skip
-        return value.replace(array=result)
+        weights = [np.ones(wide) for wide in box]
+        count = float(box[0] * box[1] * box[2])
+
+        def average(array: Array, ahead: ProgressFn) -> Array:
+            return correlate(
+                array, weights, border="nearest", divisor=count, progress=ahead, cancel=cancel, message=self.title
+            )
+
+        return value.replace(array=by_component(value.array, average, progress))

@@ -17,7 +17,7 @@ from medai.core.volume import Volume
 
 from ..slabs import cores, for_slabs
 from ._base import Filter
-from ._sliding_median import MAX_BOX, Radii, Worker, tile_for
+from ._sliding_median import Radii, Worker, tile_for, worth_it
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -45,8 +45,8 @@ class Median(Filter):
 
     The values are those of SimpleITK's ``MedianImageFilter``: beyond the border the nearest voxel's value counts.  A
     single slice is filtered in its plane only, and so along every axis of one voxel.  A voxel whose box holds a NaN
-    becomes NaN.  Boxes of up to 11 x 11 x 11 voxels are sorted by networks of minima and maxima shared by neighbours
-    (:mod:`._sliding_median`); larger ones go to SimpleITK, for which a NaN has no defined place.
+    becomes NaN.  Boxes up to radius 5 (16 bits a voxel; 4 for 32, 3 for 64) are sorted by networks of minima and maxima
+    that neighbours share (:mod:`._sliding_median`); larger ones go to SimpleITK, for which a NaN has no defined place.
     """
 
     name = "median"
@@ -76,17 +76,21 @@ class Median(Filter):
         result = np.empty(source.shape, source.dtype)
         if max(radii) == 0:
             result[...] = source
-        elif (2 * k + 1) * (2 * j + 1) * (2 * i + 1) <= MAX_BOX:
+        elif worth_it(radii, _native(source).itemsize):
             _by_networks(source, result, radii, progress, cancel)
         else:
             _by_simpleitk(value.replace(array=source), result, radii, progress, cancel)
         return value.replace(array=result.reshape(value.array.shape))
 
 
-def _by_networks(source: Array, result: Array, radii: Radii, progress: ProgressFn, cancel: CancelToken) -> None:
-    # NumPy has no fast minimum of bool and float16; their order is that of uint8 and float32.
+def _native(source: Array) -> np.dtype[Any]:
+    """Return the type to compute with: NumPy has no fast minimum of bool, float16 and foreign byte orders."""
     faster: dict[str, np.dtype[Any]] = {"?": np.dtype(np.uint8), "e": np.dtype(np.float32)}
-    native = faster.get(source.dtype.char, source.dtype.newbyteorder("="))
+    return faster.get(source.dtype.char, source.dtype.newbyteorder("="))
+
+
+def _by_networks(source: Array, result: Array, radii: Radii, progress: ProgressFn, cancel: CancelToken) -> None:
+    native = _native(source)
     shape = (source.shape[0], source.shape[1], source.shape[2])
     threads = min(cores(), MAX_THREADS)
     tile = tile_for(shape, radii, native.itemsize, MEMORY // threads)
