@@ -20,6 +20,8 @@ PARALLEL_VOXELS = 1e-3
 """Axes are parallel if no sample lies further than this, in voxels, from where parallel axes would put it."""
 NEGLIGIBLE = 1e-8
 """Weights below this share are dropped; a cubic spline's reach is endless, but falls by 3.7 a voxel."""
+SPLINE_REACH = 20
+"""Voxels after which a cubic spline's inverse filter has fallen to 1e-11."""
 EDGE = 1e-6
 """How far, in voxels, a sample may lie outside the image's box by rounding."""
 
@@ -156,25 +158,33 @@ def _linear(where: FloatArray, size: int) -> Any:
 
 
 def _bspline(where: FloatArray, size: int) -> Any:
-    """Weights of the interpolating cubic B-spline (Unser 1999, IEEE Signal Processing Magazine 16, 22-38)."""
+    """Weights of the interpolating cubic B-spline of an image mirrored at its outer voxels' centres.
+
+    The basis at the samples times the inverse filter, whose response to a single voxel is sqrt(3) z^|n| with
+    z = sqrt(3) - 2 (Unser, IEEE Signal Processing Magazine 16, 22 (1999), eq. 12).
+    """
     if size == 1:
         return _linear(where, size)
-    at_voxels = _basis(np.arange(size, dtype=np.float64), size)
-    return _basis(where, size) @ np.linalg.inv(at_voxels)
-
-
-def _basis(where: FloatArray, size: int) -> FloatArray:
-    """Return, shape (samples, size), the cubic B-splines centred on each voxel, mirrored at the outer ones."""
     first = np.floor(where).astype(np.intp) - 1
-    result = np.zeros((len(where), size))
-    rows = np.arange(len(where))
-    for step in range(4):
-        index = first + step
-        distance = np.abs(where - index)
-        value = np.where(distance < 1, 2 / 3 - distance**2 + distance**3 / 2, (2 - np.minimum(distance, 2)) ** 3 / 6)
-        folded = np.mod(index, 2 * size - 2)
-        np.add.at(result, (rows, np.minimum(folded, 2 * size - 2 - folded)), value)
-    return result
+    index = first[:, None] + np.arange(4)
+    distance = np.abs(where[:, None] - index)
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    far = (2 - np.minimum(distance, 2.0)) ** 3 / 6
+    basis = _band(np.where(distance < 1, near, far), index, size)
+    steps = np.arange(-SPLINE_REACH, SPLINE_REACH + 1)
+    response = np.sqrt(3.0) * (np.sqrt(3.0) - 2.0) ** np.abs(steps)
+    index = np.arange(size)[:, None] + steps
+    return basis @ _band(np.broadcast_to(response, index.shape), index, size)
+
+
+def _band(values: Array, index: Array, size: int) -> Any:
+    """Return a sparse matrix with ``values`` at columns ``index``, mirrored into 0 to size - 1; shape (rows, size)."""
+    from scipy import sparse
+
+    folded = np.mod(index, 2 * size - 2)
+    columns = np.minimum(folded, 2 * size - 2 - folded)
+    rows = np.repeat(np.arange(len(index)), index.shape[1])
+    return sparse.csr_array((values.reshape(-1), (rows, columns.reshape(-1))), shape=(len(index), size))
 
 
 def _gaussian(sigma: float, size: int) -> Any:

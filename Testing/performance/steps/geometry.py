@@ -12,6 +12,7 @@ from medai.segment.preprocess.crop import Crop
 from medai.segment.preprocess.crop_foreground import CropForeground
 from medai.segment.preprocess.reorient import Reorient
 from medai.segment.preprocess.resample import Resample
+from medai.segment.preprocess.resample_to import ResampleTo
 
 SPACING = (0.8, 0.8, 1.0)
 
@@ -68,6 +69,35 @@ def torch_linear(array: np.ndarray) -> Any:
     return torch.nn.functional.interpolate(whole, shape, mode="trilinear", align_corners=False)
 
 
+def tilted(array: np.ndarray) -> Geometry:
+    """Return a grid of 1.5 mm turned by 10 degrees over the image."""
+    turn = np.deg2rad(10)
+    axes = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    box = volume(array).geometry.with_spacing((1.5, 1.5, 1.5))
+    plain = Geometry.from_spacing(box.shape, (1.5, 1.5, 1.5), direction=axes)
+    return Geometry.from_spacing(box.shape, (1.5, 1.5, 1.5), tuple(box.centre - plain.centre), axes)
+
+
+def to_tilted(array: np.ndarray) -> Any:
+    return ResampleTo().run(volume(array), {"grid": tilted(array).to_dict()})
+
+
+def sitk_tilted(array: np.ndarray) -> Any:
+    import SimpleITK as sitk
+
+    from medai.core.sitk import to_sitk
+
+    target = tilted(array)
+    lps = target.ijk_to_lps
+    direction = (lps[:3, :3] / 1.5).reshape(-1).tolist()
+    return sitk.GetArrayFromImage(
+        sitk.Resample(
+            to_sitk(array, volume(array).geometry), list(target.size), sitk.Transform(), sitk.sitkLinear,
+            lps[:3, 3].tolist(), [1.5] * 3, direction, 0.0, sitk.sitkFloat32,
+        )
+    )  # fmt: skip
+
+
 def sitk_reorient(array: np.ndarray) -> Any:
     import SimpleITK as sitk
 
@@ -120,6 +150,7 @@ CASES = [
         "ours": resample("linear", 1.0),
         "peers": {"SimpleITK": sitk_resample("sitkLinear", 1.0), "SciPy zoom": zoom(1, 1.0)},
     },
+    {"name": "Resample to a turned reference of 1.5 mm", "ours": to_tilted, "peers": {"SimpleITK": sitk_tilted}},
     {
         "name": "Reorient LPS to RAS",
         "ours": lambda array: Reorient().run(volume(array), {"orientation": "RAS"}),
