@@ -33,6 +33,7 @@ def readSeeds(node: Any) -> Placed:
         If there is no such point.
     """
     from medai.core.errors import SceneError
+    from medai.segment.seeding import segment_of_label
     from MedAISegmentLib.logic import requireNode
 
     requireNode(node, _("list of points"))
