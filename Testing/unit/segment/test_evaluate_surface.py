@@ -125,6 +125,29 @@ def test_a_tolerance_of_whole_steps_counts_them_in():
     assert found.hausdorff() == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        np.diag((1.0, 1.0, 1.0)),
+        np.diag((3.0, 0.8, 0.7)),
+        np.diag((0.05, 2.0, 9.0)),
+        np.array([[2.0, 0.0, 1.5], [0.0, 1.0, 0.0], [0.0, 0.0, 0.7]]),
+        np.array([[1.0, 0.9], [0.0, 0.3]]),
+    ],
+)
+@pytest.mark.parametrize("share", [0.3, 0.01])
+def test_distances_are_the_smallest_of_all(rng, steps, share):
+    shape = (9, 12, 14)[: len(steps)]
+    masks = [rng.random(shape) < share for _ in range(2)]
+    for mask in masks:
+        mask[(3,) * len(steps)] = True
+    found = distances(*masks, steps, "voxels")
+    a, b = (border_voxels(mask).indices @ steps for mask in masks)
+    every = np.linalg.norm(a[:, None] - b[None], axis=2)
+    assert found.predicted == pytest.approx(every.min(axis=1), rel=1e-12)
+    assert found.reference == pytest.approx(every.min(axis=0), rel=1e-12)
+
+
 def test_distances_on_a_sheared_grid_are_in_space():
     direction = np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.0], [0.0, 0.0, 0.8]])
     geometry = Geometry.from_spacing((8, 8, 8), (1.0, 1.0, 2.0), direction=direction)

@@ -5,13 +5,14 @@ outside; distances between their centres, each counts once (MONAI, and most pape
 voxels meet and not all agree, weighted by area (:mod:`.surfels`; Nikolov et al., arXiv:1809.04430).  Outside the array
 is outside.  A grid of one slice (one of its axes has length 1) is a plane: four neighbours, contours, lengths.
 
-Distances are exact: the nearest point by a k-d tree, then its distance from whole index steps, so that equal shapes
-give equal numbers wherever they lie.  The cost grows with the surface and not with the box, which beats a distance
-transform five to fifteen times on masks of 64 to 128 voxels a side.
+Distances are exact: the nearest point by a table of short steps and a k-d tree, then its distance from whole index
+steps, so that equal shapes give equal numbers wherever they lie.  The cost grows with the surface and not with the box:
+the tree alone took a tenth of a distance transform's time on masks of 128 voxels a side.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,10 @@ from medai.core.progress import CancelToken
 from .surfels import FloatArray, Steps, areas, kinds
 
 Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int64]
 CHUNK = 50_000
+REACH = 2
+"""Voxels along an axis that are looked up before a tree is asked; 2 was quicker than 1 and 3 on 53 labels of a head."""
 SLACK = 1e-9
 """Relative slack of a tolerance, so that 3 x 0.1 mm counts as within 0.3 mm."""
 
@@ -33,7 +37,7 @@ SLACK = 1e-9
 class Elements:
     """A surface: where its elements are, in whole index steps, shape (N, D), and how much each counts, shape (N,)."""
 
-    indices: npt.NDArray[np.int64]
+    indices: Indices
     weights: FloatArray
 
 
@@ -165,7 +169,43 @@ def distances(
     return Distances(there, back, a.weights, b.weights, surface != "voxels")
 
 
-def _nearest(here: npt.NDArray[np.int64], there: npt.NDArray[np.int64], steps: Steps, token: CancelToken) -> FloatArray:
+def _nearest(here: Indices, there: Indices, steps: Steps, token: CancelToken) -> FloatArray:
+    """Return the distance in mm from each point to the nearest of the others.
+
+    Where two masks nearly agree, most points have their nearest within two voxels: a table of the others is looked up
+    at the few index steps that are short enough, the shortest first.  A k-d tree finds the rest.
+    """
+    offsets, lengths = _short_steps(steps)
+    low = np.minimum(here.min(axis=0), there.min(axis=0)) - REACH
+    shape = np.maximum(here.max(axis=0), there.max(axis=0)) + REACH + 1 - low
+    strides = np.append(np.cumprod(shape[:0:-1])[::-1], 1)
+    table = np.zeros(int(np.prod(shape)), dtype=bool)
+    table[(there - low) @ strides] = True
+    result = np.empty(len(here))
+    left, places = np.arange(len(here)), (here - low) @ strides
+    for jump, length in zip(offsets @ strides, lengths, strict=True):
+        token.check()
+        hit = table[places + jump]
+        result[left[hit]] = length
+        left, places = left[~hit], places[~hit]
+        if not len(left):
+            return result
+    result[left] = _by_tree(here[left], there, steps, token)
+    return result
+
+
+def _short_steps(steps: Steps) -> tuple[Indices, FloatArray]:
+    """Return all index steps within a radius that no step of more than REACH along an axis comes into, and lengths."""
+    # A vector v in mm takes v @ inverse steps, along axis a at most |v| times the length of the inverse's column a.
+    radius = (REACH + 1) / np.linalg.norm(np.linalg.inv(steps), axis=0).max()
+    offsets = np.array(list(itertools.product(range(-REACH, REACH + 1), repeat=len(steps))))
+    lengths = np.linalg.norm(offsets @ steps, axis=1)
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] < radius * (1 - SLACK)]
+    return offsets[order], lengths[order]
+
+
+def _by_tree(here: Indices, there: Indices, steps: Steps, token: CancelToken) -> FloatArray:
     from scipy.spatial import cKDTree
 
     # Points of a grid are spread evenly: splitting at the middle is as good as at the median, and much quicker.
