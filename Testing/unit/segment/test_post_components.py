@@ -13,6 +13,7 @@ from skimage.segmentation import clear_border
 from medai.core.errors import InputError, SettingsError
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap, Segment
+from medai.segment.postprocess import _components
 from medai.segment.postprocess.keep_at import KeepAt
 from medai.segment.postprocess.largest_components import LargestComponents
 from medai.segment.postprocess.minimum_size import MinimumSize
@@ -20,6 +21,15 @@ from medai.segment.postprocess.remove_border import RemoveBorder
 from medai.segment.postprocess.select_components import SelectComponents
 
 SHAPE = (10, 20, 30)
+
+
+@pytest.fixture(autouse=True, params=["runs", "voxels"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test of this file runs on both ways in which components are found."""
+    if request.param == "voxels":
+        monkeypatch.setattr(_components, "component_runs", lambda *args, **more: None)
+
+
 ORDER = {6: 1, 18: 2, 26: 3}
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from medai.core.geometry import Geometry
-from medai.core.progress import CancelToken, ProgressFn
-from medai.segment.components import Connectivity, label_components
+from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
+from medai.segment.components import Connectivity, component_runs, label_noise, looked_up
+from medai.segment.runs import Runs
 
 from ._masks import Mask, Part
 
@@ -29,34 +29,37 @@ GROUPS: dict[str, tuple[str, ...]] = {
 FACES_HELP = "'sides' are left, right, anterior and posterior, 'ends' superior and inferior, 'border' all six."
 
 
-@dataclass(frozen=True, eq=False)
 class Components:
-    """The components of one segment's mask.
+    """The components of one segment's mask, as runs of voxels, or as a label image where there are very many runs.
 
-    Parameters
+    Attributes
     ----------
-    labels : int32 array
-        Component of each voxel of the part, numbered from 1; 0 outside the segment.
     sizes : int64 array
-        Voxels of each component; ``sizes[0]`` is 0.
+        Voxels of each component, numbered from 1 in the order of their first voxels; ``sizes[0]`` is 0.
     part : Part
         Where they lie.
     """
 
-    labels: npt.NDArray[np.int32]
-    sizes: npt.NDArray[np.int64]
-    part: Part
-
-    @classmethod
-    def of(cls, part: Part, connectivity: Connectivity, *, progress: ProgressFn, cancel: CancelToken) -> Components:
-        """Find the components of a part."""
-        labels, sizes = label_components(part.mask, connectivity, progress=progress, cancel=cancel)
-        return cls(labels, sizes, part)
+    def __init__(self, part: Part, connectivity: Connectivity, *, progress: ProgressFn, cancel: CancelToken) -> None:
+        self.part = part
+        self._cancel = cancel
+        self._labels: npt.NDArray[np.int32] | None = None
+        self._runs: Runs | None = None
+        found = component_runs(part.mask, connectivity, progress=sub_progress(progress, 0.0, 0.5), cancel=cancel)
+        if found is None:
+            self._labels, self.sizes = label_noise(
+                part.mask, connectivity, progress=sub_progress(progress, 0.5, 0.9), cancel=cancel
+            )
+        else:
+            self._runs, self._numbers, self.sizes = found
 
     @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.sizes) - 1
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Component of each voxel of the part; 0 outside the segment."""
+        if self._labels is None:
+            assert self._runs is not None
+            self._labels = self._runs.paint(self._numbers, progress=no_progress, cancel=self._cancel)
+        return self._labels
 
     def mask(self, keep: npt.NDArray[np.bool_]) -> Mask:
         """Return the voxels of the components n with ``keep[n]``."""
@@ -64,10 +67,9 @@ class Components:
         keep[0] = False
         if keep[1:].all():
             return self.part.mask
-        wanted = np.flatnonzero(keep)
-        if len(wanted) == 1:
-            return np.asarray(self.labels == wanted[0])
-        return np.take(keep, self.labels)
+        if self._runs is not None:
+            return self._runs.paint(keep[self._numbers], progress=no_progress, cancel=self._cancel)
+        return looked_up(keep, self.labels)
 
     def touching(self, faces: str) -> npt.NDArray[np.bool_]:
         """Return, for each component, whether it reaches one of the image's faces; index 0 is False.
@@ -79,17 +81,33 @@ class Components:
             axis, side = array_face(self.part.geometry, face)
             size, place = self.part.geometry.shape[axis], self.part.box[axis]
             if size > 1 and (place.start == 0 if side == 0 else place.stop == size):
-                found[np.unique(self.labels.take(-side, axis=axis))] = True
+                found[self.at_end(axis, side)] = True
         found[0] = False
         return found
 
+    def at_end(self, axis: int, side: int) -> npt.NDArray[np.int32]:
+        """Return the components with a voxel at the box's first (``side`` 0) or last (1) index of an axis."""
+        if self._runs is None:
+            return np.unique(self.labels.take(-side, axis=axis))
+        end = side * (self.part.mask.shape[axis] - 1)
+        first = self._runs.kji()[axis]
+        last = first + (self._runs.lengths - 1 if axis == 2 else 0)
+        return np.unique(self._numbers[(first <= end) & (end <= last)])
+
     def centroids_ras(self) -> npt.NDArray[np.float64]:
         """Return the centre of mass of each component in RAS mm, shape (count + 1, 3); row 0 is NaN."""
-        places = np.flatnonzero(self.labels)
-        numbers = self.labels.reshape(-1)[places]
+        if self._runs is None:
+            places = np.flatnonzero(self.labels)
+            numbers = self.labels.reshape(-1)[places]
+            k, j, i = (n.astype(np.float64) for n in np.unravel_index(places, self.labels.shape))
+            weights = np.ones(len(places))
+        else:
+            numbers, weights = self._numbers, self._runs.lengths.astype(np.float64)
+            k, j, i = (n.astype(np.float64) for n in self._runs.kji())
+            i += (weights - 1) / 2  # a run's middle
         ijk = np.full((len(self.sizes), 3), np.nan)
-        for column, index in enumerate(reversed(np.unravel_index(places, self.labels.shape))):
-            total = np.bincount(numbers, weights=index, minlength=len(self.sizes))
+        for column, index in enumerate((i, j, k)):
+            total = np.bincount(numbers, weights=index * weights, minlength=len(self.sizes))
             ijk[1:, column] = total[1:] / self.sizes[1:] + self.part.box[2 - column].start
         return self.part.geometry.to_ras(ijk)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from medai.core.progress import CancelToken, ProgressFn, sub_progress
 from medai.segment.boxes import bounding_box
-from medai.segment.components import label_components
+from medai.segment.components import label_components, looked_up
 from medai.segment.morphology import dilated, eroded
 
 from ._masks import Mask, Part
@@ -71,7 +71,7 @@ def parts_on_right(part: Part, right: Mask, *, progress: ProgressFn, cancel: Can
     """
     labels, sizes = label_components(part.mask, 26, progress=sub_progress(progress, 0.0, 0.3), cancel=cancel)
     share = np.bincount(labels[right], minlength=len(sizes)) / np.maximum(sizes, 1)
-    result = np.take(share > 0.5, labels)
+    result = looked_up(share > 0.5, labels)
     spanning = [n for n in range(1, len(sizes)) if 1 - WHOLE < share[n] < WHOLE]
     for done, n in enumerate(spanning):
         component = labels == n
@@ -113,7 +113,7 @@ def _parted(
             continue
         if min(sizes[lefts].sum(), sizes[rights].sum()) < STRAY * sizes.sum():
             continue
-        found = _grown_back(component, np.take(lefts, labels), np.take(rights, labels), right, cancel)
+        found = _grown_back(component, looked_up(lefts, labels), looked_up(rights, labels), right, cancel)
         if STRAY * size <= found.sum() <= (1 - STRAY) * size:
             return found
     return None

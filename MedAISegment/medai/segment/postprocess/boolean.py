@@ -11,6 +11,7 @@ from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn, sub_progress
 from medai.segment.anatomy import named
 from medai.segment.boxes import bounding_box, widened
+from medai.segment.components import looked_up
 from medai.segment.morphology import dilated, eroded, reach
 
 from ._base import Post, SegmentsSettings, chosen
@@ -113,7 +114,7 @@ class Boolean(Post):
 def _together(labels: LabelMap, wanted: list[int]) -> Mask:
     table = np.zeros(max([s.label for s in labels.segments], default=0) + 1, dtype=np.bool_)
     table[wanted] = True
-    return np.asarray(table[labels.array])
+    return looked_up(table, labels.array)
 
 
 def _move(mask: Mask, margin_mm: float, labels: LabelMap, *, progress: ProgressFn, cancel: CancelToken) -> None:

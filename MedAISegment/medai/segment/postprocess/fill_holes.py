@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from pydantic import Field
 
 from medai.core.progress import CancelToken, ProgressFn
-from medai.segment.components import label_components
+from medai.segment.components import looked_up
 from medai.segment.slabs import for_slabs
 
+from ._components import Components
 from ._masks import GrowSettings, Mask, MaskPost, Part, Within, flat_axis, within_field
 
 
@@ -47,10 +50,12 @@ class FillHoles(MaskPost):
         thin = tuple(axis for axis, size in enumerate(part.geometry.shape) if size == 1)
         limit = np.inf if settings.maximum_mm3 is None else settings.maximum_mm3 * (1 + 1e-9) / part.voxel_mm3
         if flat is None:
-            labels, sizes = label_components(~part.mask, 6, progress=progress, cancel=cancel)
-            fill = sizes <= limit
-            fill[_border_labels(labels, thin)] = False
-            return part.mask | fill[labels]
+            found = Components(dataclasses.replace(part, mask=~part.mask), 6, progress=progress, cancel=cancel)
+            fill = found.sizes <= limit
+            for axis in range(3):
+                if axis not in thin:
+                    fill[found.at_end(axis, 0)] = fill[found.at_end(axis, 1)] = False
+            return part.mask | found.mask(fill)
         planes = np.moveaxis(part.mask, flat, 0)
         result = np.empty(part.mask.shape, dtype=np.bool_)
         filled = np.moveaxis(result, flat, 0)
@@ -64,12 +69,6 @@ class FillHoles(MaskPost):
         return result
 
 
-def _border_labels(labels: np.ndarray, thin: tuple[int, ...]) -> np.ndarray:
-    """Return 0 and the components that reach the box's faces, except across the axes ``thin``."""
-    faces = [labels.take(end, axis=axis).reshape(-1) for axis in range(3) if axis not in thin for end in (0, -1)]
-    return np.unique(np.concatenate([*faces, np.zeros(1, dtype=labels.dtype)]))
-
-
 def _fill_planes(planes: Mask, limit: float, thin: tuple[int, ...]) -> Mask:
     """Fill each plane of an array (planes, rows, columns) alone."""
     from scipy.ndimage import label
@@ -80,4 +79,4 @@ def _fill_planes(planes: Mask, limit: float, thin: tuple[int, ...]) -> Mask:
     fill = np.bincount(labels.reshape(-1), minlength=count + 1) <= limit
     edges = [labels.take(end, axis=axis + 1).reshape(-1) for axis in (0, 1) if axis not in thin for end in (0, -1)]
     fill[np.unique(np.concatenate([*edges, np.zeros(1, dtype=labels.dtype)]))] = False
-    return np.asarray(planes | fill[labels])
+    return np.asarray(planes | looked_up(fill, labels))

@@ -8,6 +8,7 @@ from pydantic import Field
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn
 from medai.segment.anatomy import named
+from medai.segment.components import looked_up
 
 from ._base import Post, SegmentsSettings, chosen
 from ._masks import finished
@@ -59,4 +60,4 @@ class Invert(Post):
                 table[segment.label] = segment.label if settings.keep else 0
             elif settings.overwrite:
                 table[segment.label] = rest.label
-        return finished(value, table[value.array], (*kept, rest))
+        return finished(value, looked_up(table, value.array), (*kept, rest))

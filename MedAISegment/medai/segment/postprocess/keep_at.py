@@ -76,7 +76,7 @@ class KeepAt(MaskPost):
         seeds = [s.model_copy(update={"segment": ANY}) for s in settings.seeds if s.segment in (part.segment.name, ANY)]
         if not seeds:
             return part.mask
-        found = Components.of(part, settings.connectivity, progress=progress, cancel=cancel)
+        found = Components(part, settings.connectivity, progress=progress, cancel=cancel)
         keep = np.zeros(len(found.sizes), dtype=np.bool_)
         for index in seeds_by_segment(seeds, part.geometry)[ANY]:
             keep[_nearest(found, index, settings.distance_mm)] = True

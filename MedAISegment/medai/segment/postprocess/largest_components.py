@@ -33,5 +33,5 @@ class LargestComponents(MaskPost):
         self, part: Part, settings: LargestComponentsSettings, *, progress: ProgressFn, cancel: CancelToken
     ) -> Mask:
         """Return the largest components."""
-        found = Components.of(part, settings.connectivity, progress=progress, cancel=cancel)
+        found = Components(part, settings.connectivity, progress=progress, cancel=cancel)
         return found.mask(first(found.sizes, settings.number, found.sizes))

@@ -8,6 +8,7 @@ from pydantic import Field
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn
 from medai.segment.anatomy import named
+from medai.segment.components import looked_up
 
 from ._base import Post, SegmentsSettings, chosen
 from ._masks import finished
@@ -56,4 +57,4 @@ class Merge(Post):
         segments = tuple(
             target if segment == parts[0] else segment for segment in value.segments if segment not in parts[1:]
         )
-        return finished(value, table[value.array], segments, {part.name: (target.name,) for part in parts})
+        return finished(value, looked_up(table, value.array), segments, {part.name: (target.name,) for part in parts})

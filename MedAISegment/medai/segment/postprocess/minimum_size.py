@@ -35,6 +35,6 @@ class MinimumSize(MaskPost):
 
     def change(self, part: Part, settings: MinimumSizeSettings, *, progress: ProgressFn, cancel: CancelToken) -> Mask:
         """Return the components that are large enough."""
-        found = Components.of(part, settings.connectivity, progress=progress, cancel=cancel)
+        found = Components(part, settings.connectivity, progress=progress, cancel=cancel)
         # 0.1 mm voxels do not add up to whole numbers exactly.
         return found.mask(found.sizes * part.voxel_mm3 >= settings.minimum_mm3 * (1 - 1e-9))

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn
+from medai.segment.components import looked_up
 
 from ._base import Post, SegmentsSettings, chosen
 from ._masks import finished
@@ -50,4 +51,4 @@ class Remove(Post):
         table = np.zeros(max([s.label for s in value.segments], default=0) + 1, dtype=value.array.dtype)
         for segment in kept:
             table[segment.label] = segment.label
-        return finished(value, table[value.array], kept)
+        return finished(value, looked_up(table, value.array), kept)

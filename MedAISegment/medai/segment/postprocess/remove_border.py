@@ -36,5 +36,5 @@ class RemoveBorder(MaskPost):
 
     def change(self, part: Part, settings: RemoveBorderSettings, *, progress: ProgressFn, cancel: CancelToken) -> Mask:
         """Return the components that do not reach the border."""
-        found = Components.of(part, settings.connectivity, progress=progress, cancel=cancel)
+        found = Components(part, settings.connectivity, progress=progress, cancel=cancel)
         return found.mask(~found.touching(settings.faces))

@@ -78,7 +78,7 @@ class SelectComponents(MaskPost):
         self, part: Part, settings: SelectComponentsSettings, *, progress: ProgressFn, cancel: CancelToken
     ) -> Mask:
         """Return the components that meet the conditions."""
-        found = Components.of(part, settings.connectivity, progress=progress, cancel=cancel)
+        found = Components(part, settings.connectivity, progress=progress, cancel=cancel)
         volumes = found.sizes * part.voxel_mm3 / 1000.0
         keep = volumes >= settings.minimum_ml * (1 - 1e-9)
         if settings.maximum_ml is not None:

@@ -10,6 +10,7 @@ from pydantic import Field
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn
 from medai.segment.anatomy import named
+from medai.segment.components import looked_up
 
 from ._base import Post, chosen
 from ._masks import GrowSettings, Within, finished, within_field
@@ -85,7 +86,7 @@ class Shell(Post):
             table[segment.label] = rim.label
         # Voxels that changed belong to a rim: of the segment that they came to, or of the one that they left.
         came = changed.array if settings.side == "outside" else value.array
-        result = np.where(changed.array != value.array, table[came], changed.array)
+        result = np.where(changed.array != value.array, looked_up(table, came), changed.array)
         for segment in gone:
             result[result == segment.label] = 0
         return finished(value, result, (*kept, *rims))
