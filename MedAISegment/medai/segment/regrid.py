@@ -12,7 +12,7 @@ from medai.core.geometry import Geometry
 from medai.core.progress import CancelToken, ProgressFn, sub_progress
 from medai.core.resample import reorient_array
 from medai.core.separable import AxisSampler, Interpolator, axis_positions, axis_sampler, sample_axis
-from medai.core.sitk import to_array, to_sitk
+from medai.core.sitk import to_sitk
 
 from .sitk_run import execute
 from .slabs import for_slabs
@@ -163,7 +163,8 @@ def _by_sitk(
         method.SetOutputSpacing(list(part.spacing))
         method.SetOutputDirection([float(v) for v in (lps[:3, :3] / np.asarray(part.spacing)).reshape(-1)])
         some = sub_progress(progress, start / target.shape[0], stop / target.shape[0])
-        result[start:stop] = to_array(execute(method, image, progress=some, cancel=cancel, message=message))
+        sampled = execute(method, image, progress=some, cancel=cancel, message=message)
+        result[start:stop] = sitk.GetArrayViewFromImage(sampled)
     return result
 
 

@@ -53,8 +53,7 @@ def pet_facts(headers: Sequence[Header]) -> dict[str, str]:
     found: dict[str, str] = {key: f"{value:.9g}" for key, value in facts.items() if value is not None}
     words = {key: _text(data, key, first.name) for key in _WORDS}
     found |= {key: word for key, word in words.items() if re.fullmatch(_WORDS[key], word)}
-    drugs = _value(data, _DRUG, first.name)
-    drug = drugs[0] if drugs else None
+    drug = _drug(data, first.name)
     if drug is not None:
         doses = {keyword: _number(drug, keyword, first.name) for keyword in _DOSE}
         found |= {key: f"{value:.9g}" for key, value in doses.items() if value is not None}
@@ -62,16 +61,32 @@ def pet_facts(headers: Sequence[Header]) -> dict[str, str]:
         scale = _private_number(data, *_PHILIPS, offset)
         if scale:
             found[key] = f"{scale:.9g}"
-    half_life = float(found.get("RadionuclideHalfLife", "0"))
-    corrected = _text(data, "DecayCorrection", first.name) != "NONE"
-    reference, source = _scan_start(headers, data, half_life) if corrected else _measured(headers, data, half_life)
-    if source:
-        found["DecayReference"] = source
-    if reference is not None and drug is not None:
-        injected = _injected(drug, reference, first.name)
-        if injected is not None:
-            found["DecaySeconds"] = f"{(reference - injected).total_seconds():.9g}"
+    try:
+        found |= _interval(headers, data, drug, float(found.get("RadionuclideHalfLife", "0")))
+    except (OverflowError, ZeroDivisionError):
+        pass  # a time or duration that no calendar holds
     return found
+
+
+def _interval(headers: Sequence[Header], data: Any, drug: Any, half_life: float) -> dict[str, str]:
+    """Return ``DecaySeconds`` and ``DecayReference``, as far as they are known."""
+    name = headers[0].name
+    corrected = _text(data, "DecayCorrection", name) != "NONE"
+    reference, source = _scan_start(headers, data, half_life) if corrected else _measured(headers, data, half_life)
+    found = {"DecayReference": source} if source else {}
+    injected = None if reference is None or drug is None else _injected(drug, reference, name)
+    if reference is not None and injected is not None:
+        found["DecaySeconds"] = f"{(reference - injected).total_seconds():.9g}"
+    return found
+
+
+def _drug(data: Any, name: str) -> Any:
+    """Return the first item of the radiopharmaceutical sequence; None if there is none, or it is no sequence."""
+    try:
+        items = value_of(data, _DRUG, name)
+        return items[0] if items is not None and hasattr(items[0], "private_block") else None
+    except (InputError, TypeError, IndexError):
+        return None
 
 
 def _scan_start(headers: Sequence[Header], data: Any, half_life: float) -> tuple[datetime | None, str]:
@@ -151,13 +166,6 @@ def _moment(date: str, time: str) -> datetime | None:
     except ValueError:
         return None
     return day + timedelta(hours=hours, minutes=minutes, seconds=seconds + float(match.group(4) or 0))
-
-
-def _value(data: Any, keyword: str, name: str) -> Any:
-    try:
-        return value_of(data, keyword, name)
-    except InputError:
-        return None
 
 
 def _text(data: Any, keyword: str, name: str) -> str:
