@@ -75,7 +75,7 @@ class PreviewPane:
     @property
     def busy(self) -> bool:
         """True while an answer is awaited."""
-        return self._timer.isActive() or self._job is not None or self._wanted
+        return bool(self._timer.property("active")) or self._job is not None or self._wanted
 
     def _folded(self, collapsed: bool) -> None:
         if collapsed:
@@ -87,7 +87,11 @@ class PreviewPane:
         """Ask again whenever one of these nodes changes."""
         for node, tag in self._observed:
             node.RemoveObserver(tag)
-        events = (vtk.vtkCommand.ModifiedEvent, slicer.vtkMRMLMarkupsNode.PointModifiedEvent)
+        events = (
+            vtk.vtkCommand.ModifiedEvent,
+            slicer.vtkMRMLMarkupsNode.PointModifiedEvent,
+            slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+        )
         self._observed = [
             (node, node.AddObserver(event, lambda *_args: self.ask()))
             for node in nodes

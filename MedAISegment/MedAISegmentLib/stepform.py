@@ -103,6 +103,8 @@ class StepForm:
             column.setSpacing(0)
             problem = qt.QLabel()
             problem.setWordWrap(True)
+            # One long word that somebody gave must not make the whole panel wider.
+            problem.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
             problem.setVisible(False)
             column.addWidget(shown.widget)
             column.addWidget(problem)

@@ -40,6 +40,7 @@ class StepsEditor:
         self._menuFilled = False
         self.form = StepForm(ui.stepFormFrame, self._fieldChanged)
         ui.stepsList.setDragDropMode(qt.QAbstractItemView.InternalMove)
+        ui.stepsList.setHorizontalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
         ui.stepsList.setFixedHeight(ROWS * ROW_PX + 2 * FRAME_PX)
         ui.stepsList.connect("itemChanged(QListWidgetItem*)", self._ticked)
         ui.stepsList.connect("currentRowChanged(int)", self._rowChosen)

@@ -128,7 +128,7 @@ def _by_key(settings: type[Settings], values: Any) -> dict[str, str]:
             if item["type"] == "extra_forbidden":
                 message = "unknown key"
             elif item["loc"] and isinstance(item["input"], str | int | float):
-                message = f"{message} (given: {item['input']!r:.60})"
+                message = f"{message} (given: {item['input']!r:.40})"
             found.setdefault(str(place), f"{message[:1].upper()}{message[1:]}.")
         return found
     except (TypeError, ValueError):  # no JSON value; parse() has said so
