@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from medai.core.geometry import Geometry
+from medai.core.labelmap import LabelMap, Segment
 from medai.core.volume import Volume
 from medai.segment.segmenters import SEGMENTERS
 
@@ -17,6 +18,11 @@ def ours(name: str, **settings: Any) -> Any:
         return SEGMENTERS.create(name).run(volume, {"classes": CLASSES, **settings})
 
     return run
+
+
+def ours_slic(array: np.ndarray) -> Any:
+    volume = Volume(array, Geometry.from_spacing(array.shape, (0.8, 0.8, 1.0)))
+    return SEGMENTERS.create("slic").run(volume, {"pieces": 1000})
 
 
 def sklearn_kmeans(array: np.ndarray) -> Any:
@@ -49,6 +55,42 @@ def skimage_multi_otsu(array: np.ndarray) -> Any:
     return np.digitize(array, threshold_multiotsu(array, CLASSES))
 
 
+def skimage_slic(array: np.ndarray) -> Any:
+    from skimage.segmentation import slic
+
+    scaled = ((np.clip(array, -1000, 500) + 1000) / 1500).astype(np.float32)
+    return slic(scaled, n_segments=1000, compactness=0.1, channel_axis=None, spacing=(1.0, 0.8, 0.8))
+
+
+def box(array: np.ndarray) -> tuple[Volume, LabelMap]:
+    """Return a box of 64 slices or fewer of 128 x 128 about a kidney, a seed in it and background at the edge."""
+    part = np.ascontiguousarray(array[:64, 244:372, 268:396])
+    volume = Volume(part, Geometry.from_spacing(part.shape, (0.8, 0.8, 1.0)))
+    seeds = np.zeros(part.shape, dtype=np.uint8)
+    seeds[:, :4], seeds[:, -4:] = 2, 2
+    seeds[len(part) // 2, 56:64, 60:72] = 1
+    return volume, LabelMap(seeds, volume.geometry, (Segment(1, "Organ"), Segment(2, "Background")))
+
+
+def seeded(name: str) -> Any:
+    def run(array: np.ndarray) -> Any:
+        if array.shape[1] < 512:  # the warm-up's cut-out
+            array = np.zeros((2, 512, 512), dtype=np.int16)
+        volume, labels = box(array)
+        return SEGMENTERS.create(name).run(volume, labels=labels)
+
+    return run
+
+
+def skimage_random_walker(array: np.ndarray) -> Any:
+    from skimage.segmentation import random_walker
+
+    volume, labels = box(array)
+    return random_walker(
+        volume.array.astype(np.float64), labels.array.astype(int), mode="cg_j", spacing=(1.0, 0.8, 0.8)
+    )
+
+
 CASES = [
     {
         "name": "Multi-Otsu, 4 classes",
@@ -69,4 +111,17 @@ CASES = [
         "ours": ours("kmeans", position=0.5, texture=0.5),
         "peers": {},
     },
+    {
+        "name": "Supervoxels (SLIC), 1,000 pieces",
+        "ours": ours_slic,
+        "peers": {"scikit-image": skimage_slic},
+        "slices": 64,
+    },
+    {
+        "name": "Random walker, box of 128 x 128 x 64",
+        "ours": seeded("random_walker"),
+        "peers": {"scikit-image": skimage_random_walker},
+        "slices": 64,
+    },
+    {"name": "Graph cut, box of 128 x 128 x 64", "ours": seeded("graph_cut"), "peers": {}, "slices": 64},
 ]
