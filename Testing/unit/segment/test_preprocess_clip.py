@@ -1,5 +1,7 @@
 """Clipping to a range or to percentiles."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,11 @@ def test_the_ends_of_the_type_are_kept_where_there_is_no_limit(dtype):
     array = np.array([[[info.min, 5, info.max]]], dtype=dtype)
     assert Clip().run(volume(array), {"method": "range", "lower": 6}).array.tolist() == [[[6, 6, info.max]]]
     assert Clip().run(volume(array), {"method": "range", "upper": 4}).array.tolist() == [[[info.min, 4, 4]]]
+
+
+def test_a_limit_beyond_the_type_is_none():
+    array = np.array([[[1.0, 2.0, 3.0]]], dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = Clip().run(volume(array), {"method": "range", "lower": -1e300, "upper": 1e300}).array
+    np.testing.assert_array_equal(found, array)

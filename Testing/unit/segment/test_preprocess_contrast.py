@@ -113,6 +113,7 @@ def test_equal_percentiles_are_refused():
     [
         ({"low_percent": 60, "high_percent": 40}, "low_percent 60"),
         ({"method": "window", "width": 0}, "contrast.width"),
+        ({"method": "window", "level": 1e9, "width": 1e-9}, "nothing beside the level"),
         ({"preset": "spleen"}, "contrast.preset"),
         ({"colour": "luminance", "output": "unit"}, "luminance"),
     ],

@@ -105,6 +105,7 @@ def test_without_a_standard_it_says_where_to_get_one():
         ({"percents": [1, 50], "standard": [2, 1]}, "must ascend"),
         ({"percents": [1, 50], "standard": [2, 2]}, "must ascend"),
         ({"percents": [50, 1], "standard": [1, 2]}, "ascend"),
+        ({"percents": [1, 50], "standard": [0, 1e300]}, "within"),
         ({"percents": [1], "standard": [1]}, "at least two"),
         ({"percents": [1, 101], "standard": [1, 2]}, "0 to 100"),
         ({"percents": [1, 50], "standard": [1, 2], "standard_file": "x.json"}, "either"),

@@ -10,8 +10,8 @@ from medai.core.errors import Cancelled, InputError
 from medai.core.progress import CancelToken, no_progress
 from medai.segment.preprocess import _statistics
 from medai.segment.preprocess._region import region_mask
-from medai.segment.preprocess._statistics import moments, percentiles
-from medai.segment.preprocess._values import kept_type, map_values, real_type
+from medai.segment.preprocess._statistics import binned, moments, percentiles
+from medai.segment.preprocess._values import kept_type, map_values, range_of, real_type
 
 
 def mapped(array, function, dtype, **more):
@@ -104,10 +104,12 @@ def test_percentiles_of_neighbouring_numbers():
     assert percentiles(array, (50, 100), cancel=CancelToken()) == [float(low), float(array.max())]
 
 
-def test_percentiles_of_an_infinite_range_are_refused():
+def test_an_infinite_range_is_refused():
     array = np.array([[[-1.7e308, 1.7e308]]])
     with pytest.raises(InputError, match="too much"):
         percentiles(array, (50,), cancel=CancelToken())
+    with pytest.raises(InputError, match="too much"):
+        range_of(array, None, CancelToken())
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i8", "f4", "f8"])
@@ -150,3 +152,11 @@ def test_regions(rng):
 def test_an_empty_region_is_refused(region, text):
     with pytest.raises(InputError, match=text):
         region_mask(np.zeros((2, 2, 2)), None, region, CancelToken())
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8"])
+def test_bins_are_numpys_histogram_for_every_type(rng, dtype):
+    array = rng.integers(0, 250, size=(5, 20, 20)).astype(dtype)
+    mask = rng.random(array.shape) < 0.6
+    found = binned(array, mask, 20.0, 220.0, 64, CancelToken())
+    np.testing.assert_array_equal(found, np.histogram(array[mask].astype(float), bins=64, range=(20, 220))[0])

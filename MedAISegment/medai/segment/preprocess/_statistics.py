@@ -112,12 +112,17 @@ def binned(
     """Count the finite values from ``low`` to ``high`` in equal bins; whole and real numbers alike."""
     width = (high - low) / bins
 
-    def part(start: int, stop: int) -> npt.NDArray[np.int64]:
-        values = _chosen(array, mask, start, stop)
-        values = values[(values >= low) & (values <= high)]
-        return np.bincount(np.minimum((values - low) / width, bins - 1).astype(np.int32), minlength=bins)
+    def count(values: npt.NDArray[np.float64], weights: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
+        inside = (values >= low) & (values <= high)
+        place = np.minimum((values[inside] - low) / width, bins - 1).astype(np.int32)
+        found = np.bincount(place, None if weights is None else weights[inside], minlength=bins)
+        return np.asarray(found, dtype=np.int64)
 
-    return np.asarray(sum(_slabs(array, part, cancel)))
+    if array.dtype.kind in "iub":
+        histogram = histogram_of(array, mask, cancel=cancel)
+        if histogram.exact:
+            return count(histogram.centres, histogram.counts)
+    return np.asarray(sum(_slabs(array, lambda a, b: count(_chosen(array, mask, a, b)), cancel)))
 
 
 def _ranked(array: Array, mask: Mask | None, ranks: list[int], cancel: CancelToken) -> list[float]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from medai.core.errors import InputError
 from medai.core.progress import CancelToken, ProgressFn
 from medai.core.qc import QCFlag, Severity
 
+from ..histogram import value_range
 from ..slabs import for_slabs
 
 Array = npt.NDArray[Any]
@@ -114,6 +117,20 @@ def stretched(low: float, high: float, new_low: float, new_high: float) -> Calla
         return np.asarray(new_low + new_span * share, dtype=np.float64)
 
     return function
+
+
+def range_of(array: Array, mask: npt.NDArray[np.bool_] | None, cancel: CancelToken) -> tuple[float, float]:
+    """Return the smallest and largest finite value.
+
+    Raises
+    ------
+    InputError
+        If there is none, or they lie further apart than the largest number.
+    """
+    low, high = (float(v) for v in value_range(array, mask, cancel)[:2])
+    if not math.isfinite(high - low):
+        raise InputError(f"The image's values span from {low:g} to {high:g}, which is too much to be counted.")
+    return low, high
 
 
 def constant_flag(title: str) -> QCFlag:

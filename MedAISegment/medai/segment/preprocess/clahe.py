@@ -15,11 +15,10 @@ from medai.core.qc import QCFlag
 from medai.core.volume import Volume
 
 from ..colour import ColourSettings, by_component
-from ..histogram import value_range
 from ..slabs import for_slabs
 from ._base import Filter
 from ._tiles import Axis, Bins, Counts, Maps, blended, counts_of, maps_of
-from ._values import constant_flag, kept_type
+from ._values import constant_flag, kept_type, range_of
 
 GREYS = 16384
 """Levels to which scikit-image rounds an image before it counts."""
@@ -83,7 +82,7 @@ class Clahe(Filter):
         flags: list[QCFlag] = []
 
         def one(array: npt.NDArray[Any], part: ProgressFn) -> npt.NDArray[Any]:
-            low, high = (float(v) for v in value_range(array, None, cancel)[:2])
+            low, high = range_of(array, None, cancel)
             if low == high:
                 flags.append(constant_flag(self.title))
                 return array.astype(kept_type(array))

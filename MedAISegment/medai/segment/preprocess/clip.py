@@ -22,6 +22,7 @@ from ._statistics import percentiles
 from ._values import Reals, kept_type, map_values
 
 SLAB_VOXELS = 1 << 22
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class ClipSettings(InsideSettings):
@@ -117,6 +118,8 @@ def _clipped(
     if result.dtype.kind in "iu":  # NumPy compares within the type, so the limits must be numbers of it
         info = np.iinfo(result.dtype)
         low, high = int(max(lower, info.min)), int(min(upper, info.max))
+    elif result.dtype == np.float32:
+        low, high = (v if abs(v) <= FLOAT32_MAX else math.copysign(math.inf, v) for v in (lower, upper))
 
     def part(start: int, stop: int) -> None:
         values = array[start:stop].astype(result.dtype, copy=False)

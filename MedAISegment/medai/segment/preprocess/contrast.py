@@ -8,19 +8,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from medai.core.errors import InputError
+from medai.core.errors import InputError, SettingsError
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn
 from medai.core.qc import QCFlag
 from medai.core.volume import Volume
 
 from ..colour import ColourSettings, by_component
-from ..histogram import value_range
 from ..hu import hu_flags
 from ..inside import InsideSettings, inside_mask
 from ._base import Filter
 from ._statistics import percentiles
-from ._values import constant_flag, kept_type, map_values, real_type, stretched
+from ._values import constant_flag, kept_type, map_values, range_of, real_type, stretched
 
 WINDOWS: dict[str, tuple[float, float]] = {
     "lung": (-600.0, 1500.0),
@@ -114,7 +113,7 @@ class Contrast(Filter):
         mask = inside_mask(labels, settings.inside)
 
         def one(array: npt.NDArray[Any], part: ProgressFn) -> npt.NDArray[Any]:
-            lowest, highest, _, _ = (float(v) for v in value_range(array, None, cancel))
+            lowest, highest = range_of(array, None, cancel)
             if lowest == highest and settings.method == "percentiles" and settings.output == "image":
                 flags.append(constant_flag(self.title))
                 return array.astype(kept_type(array))
@@ -139,7 +138,10 @@ def _limits(
 ) -> tuple[float, float]:
     if settings.method != "percentiles":
         level, width = (settings.level, settings.width) if settings.method == "window" else WINDOWS[settings.preset]
-        return level - width / 2, level + width / 2
+        low, high = level - width / 2, level + width / 2
+        if not low < high:
+            raise SettingsError(f"contrast.width: {width:g} is nothing beside the level {level:g}.")
+        return low, high
     low, high = percentiles(array, (settings.low_percent, settings.high_percent), mask, cancel=cancel)
     if low == high:
         raise InputError(

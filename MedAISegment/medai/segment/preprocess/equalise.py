@@ -14,10 +14,10 @@ from medai.core.qc import QCFlag
 from medai.core.volume import Volume
 
 from ..colour import ColourSettings, by_component
-from ..histogram import Histogram, histogram_of, value_range
+from ..histogram import Histogram, histogram_of
 from ..inside import InsideSettings, inside_mask
 from ._base import Filter
-from ._values import Reals, constant_flag, kept_type, map_values
+from ._values import Reals, constant_flag, kept_type, map_values, range_of
 
 BINS = 65536
 """Bins of real numbers, and of whole numbers that span more values than this."""
@@ -71,12 +71,12 @@ class Equalise(Filter):
         flags: list[QCFlag] = []
 
         def one(array: npt.NDArray[Any], part: ProgressFn) -> npt.NDArray[Any]:
+            low, high = range_of(array, mask, cancel)
             histogram = histogram_of(array, mask, bins=BINS, cancel=cancel)
             if np.count_nonzero(histogram.counts) < 2:
                 flags.append(constant_flag(self.title))
                 return array.astype(kept_type(array))
-            low, high, _, _ = value_range(array, mask, cancel)
-            ranks = _Ranks(histogram, float(low), float(high))
+            ranks = _Ranks(histogram, low, high)
             return map_values(
                 array, ranks, kept_type(array), progress=part, cancel=cancel, message=self.title, keep=keep
             )

@@ -13,9 +13,8 @@ from medai.core.qc import QCFlag
 from medai.core.volume import Volume
 
 from ..colour import ColourSettings, by_component
-from ..histogram import value_range
 from ._base import Filter
-from ._values import Reals, constant_flag, kept_type, map_values
+from ._values import Reals, constant_flag, kept_type, map_values, range_of
 
 
 class GammaSettings(ColourSettings):
@@ -51,7 +50,7 @@ class Gamma(Filter):
         flags: list[QCFlag] = []
 
         def one(array: npt.NDArray[Any], part: ProgressFn) -> npt.NDArray[Any]:
-            low, high = (float(v) for v in value_range(array, None, cancel)[:2])
+            low, high = range_of(array, None, cancel)
             if low == high:
                 flags.append(constant_flag(self.title))
                 return array.astype(kept_type(array))

@@ -14,18 +14,17 @@ from medai.core.progress import CancelToken, ProgressFn
 from medai.core.volume import Volume
 
 from ..colour import by_component
-from ..histogram import value_range
 from ..inside import inside_mask
 from ._base import Filter
 from ._region import RegionSettings, region_mask
-from ._values import Reals, map_values, real_type
+from ._values import Reals, map_values, range_of, real_type
 
 
 class MinmaxSettings(RegionSettings):
     """The range wanted."""
 
-    low: float = Field(0.0, title="Low", description="What the smallest value becomes.")
-    high: float = Field(1.0, title="High", description="What the largest value becomes.")
+    low: float = Field(0.0, ge=-1e30, le=1e30, title="Low", description="What the smallest value becomes.")
+    high: float = Field(1.0, ge=-1e30, le=1e30, title="High", description="What the largest value becomes.")
     clip: bool = Field(
         False, title="Clip", description="Cut values off that lie beyond the range, because they are not in the region."
     )
@@ -71,7 +70,7 @@ class Minmax(Filter):
 
         def one(array: npt.NDArray[Any], part: ProgressFn) -> npt.NDArray[Any]:
             mask = region_mask(array, inside, settings.region, cancel)
-            low, high = (float(v) for v in value_range(array, mask, cancel)[:2])
+            low, high = range_of(array, mask, cancel)
             if low == high:
                 raise InputError("Min-max scaling needs at least two different values; the region is constant.")
 

@@ -139,7 +139,8 @@ def _fitted(
     chosen = tuple(
         slice((n % s + s) // 2 if n > s else 0, None, s) for n, s in zip(value.geometry.shape, steps, strict=True)
     )
-    small = value.array[chosen].astype(np.float32)
+    with np.errstate(over="ignore"):
+        small = value.array[chosen].astype(np.float32)
     usable = np.isfinite(small) & (small > 0)
     small[~usable] = 0
     if mask is not None:

@@ -27,6 +27,7 @@ from ._values import Reals, map_values, real_type
 
 PERCENTS = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
 """The landmarks of Nyul, Udupa and Zhang (2000): the deciles and the ends of the range of interest."""
+LARGEST = 1e30
 
 
 def _check(percents: Sequence[float], values: Sequence[float]) -> None:
@@ -38,6 +39,8 @@ def _check(percents: Sequence[float], values: Sequence[float]) -> None:
         raise ValueError("percents must lie from 0 to 100")
     if any(b < a for a, b in itertools.pairwise(values)) or values[0] == values[-1]:
         raise ValueError("the standard's values must ascend")
+    if max(abs(values[0]), abs(values[-1])) > LARGEST:
+        raise ValueError(f"the standard's values must lie within {LARGEST:g} on both sides of 0")
 
 
 class NyulStandard(Settings):
@@ -220,7 +223,8 @@ def _piecewise(marks: Sequence[float], values: Sequence[float]) -> Any:
     if sources.size < 2:
         raise InputError(f"All landmarks of the image are {marks[0]:g}: there is nothing to standardise.")
     targets = np.bincount(place, weights=np.asarray(values)) / np.bincount(place)
-    slopes = np.diff(targets) / np.diff(sources)
+    with np.errstate(over="ignore"):
+        slopes = np.diff(targets) / np.diff(sources)
     first, last = float(slopes[0]), float(slopes[-1])
 
     def curve(given: Reals) -> Reals:
