@@ -143,7 +143,7 @@ def _run(
     if errors and not allow_error_flags:
         raise InputError(
             f"The image has a quality error: {errors[0].message}",
-            hint="Repair the image, or allow measuring in spite of quality errors (--allow-quality-errors).",
+            hint="Use another image or protocol, or allow measuring in spite of quality errors (--allow-quality-errors).",
             code=errors[0].code,
         )
     clock = timed("read", started)

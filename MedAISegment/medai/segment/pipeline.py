@@ -194,6 +194,7 @@ def run_pipeline(
     total = sum(shares) or 1.0
     seconds: list[dict[str, Any]] = []
     image, done = volume, 0.0
+    made = labels  # the labels on the grid on which they were made: carried over once, not from grid to grid
     for member, item, share in zip(members, parsed.steps, shares, strict=True):
         if not item.enabled:
             continue
@@ -203,25 +204,25 @@ def run_pipeline(
         begun = time.monotonic()
         if issubclass(member, Filter):
             image = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
-            if labels is not None and not labels.geometry.same_as(image.geometry):
-                labels = _carried(labels, image.geometry, token)
+            labels = _carried(made, image.geometry, token)
         elif issubclass(member, Segmenter):
             new = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
-            labels = merged(labels, new, item.merge)
+            labels = made = merged(labels, new, item.merge)
         else:
             assert labels is not None  # parse_pipeline saw to it
-            labels = member().run(labels, item.settings, progress=part, cancel=token)
+            labels = made = member().run(labels, item.settings, progress=part, cancel=token)
         seconds.append({"step": item.step, "seconds": round(time.monotonic() - begun, 3)})
     record = {"pipeline": [s.to_dict() for s in parsed.steps], "seconds": seconds}
+    labels = _carried(made, volume.geometry, token)
     if labels is not None:
-        if not labels.geometry.same_as(volume.geometry):
-            labels = _carried(labels, volume.geometry, token)
         noticed = tuple(f for f in image.flags if f not in volume.flags and f not in labels.flags)
         labels = labels.replace(geometry=volume.geometry, flags=labels.flags + noticed, meta={**labels.meta, **record})
     return PipelineResult(image, labels)
 
 
-def _carried(labels: LabelMap, target: Geometry, cancel: CancelToken) -> LabelMap:
+def _carried(labels: LabelMap | None, target: Geometry, cancel: CancelToken) -> LabelMap | None:
+    if labels is None or labels.geometry.same_as(target):
+        return labels
     finer = target.voxel_volume_mm3 < 0.9 * labels.geometry.voxel_volume_mm3
     return resample_labels(labels, target, smooth=finer, cancel=cancel)
 

@@ -5,6 +5,7 @@ import pytest
 
 from medai.core.errors import Cancelled, GeometryError, SettingsError
 from medai.core.geometry import Geometry
+from medai.core.labelmap import LabelMap, Segment
 from medai.core.progress import CancelToken
 from medai.core.volume import Volume
 from medai.segment import apply_filters, run
@@ -147,3 +148,13 @@ def test_seeds_go_into_the_steps_that_take_them():
     grow["settings"] = {"lower": 50.0, "seeds": [own.to_dict()]}
     kept = place_seeds([grow], [seed])
     assert kept.steps[0].settings["seeds"] == [own.to_dict()]
+
+
+def test_labels_that_no_step_changes_come_back_as_they_were(image, rng):
+    start = LabelMap((rng.random(image.array.shape) < 0.3).astype(np.uint8), image.geometry, (Segment(1, "A"),))
+    coarse = {"step": "resample", "settings": {"isotropic_mm": 2.5}}
+    assert run(image, [coarse, {"step": "crop", "settings": {"size_mm": [5.0, 5.0, 5.0]}}], labels=start).digest() == (
+        start.digest()
+    )
+    found = run(image, [{"step": "threshold"}, coarse])
+    assert found.digest() == run(image, [{"step": "threshold"}]).digest()
