@@ -13,7 +13,6 @@ from medai.segment.pipeline import parse_pipeline
 from medai.segment.postprocess import POSTPROCESS
 from medai.segment.seeding import place_seeds
 from medai.segment.seeds import Seed
-from medai.segment.segmenters.threshold import ThresholdSettings
 from medai.segment.tasks import segment
 
 STEPS = [{"step": "median", "settings": {"radius": 1}}, {"step": "threshold"}]

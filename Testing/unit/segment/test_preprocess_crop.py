@@ -155,6 +155,8 @@ def test_painted_labels_are_cropped_too(rng):
     image = volume(rng)
     labels = LabelMap(rng.integers(0, 3, image.geometry.shape).astype(np.uint8), image.geometry)
     steps = [{"step": "crop", "settings": {"box": "voxels", "first_ijk": [3, 2, 1], "size_ijk": [7, 8, 9]}}]
+    assert run_pipeline(image, steps, labels=labels).labels.digest() == labels.digest(), "no step worked on them"
+    steps.append({"step": "minimum_size", "settings": {"minimum_mm3": 0.001}})
     found = run_pipeline(image, steps, labels=labels).labels
     expected = np.zeros_like(labels.array)
     expected[1:10, 2:10, 3:10] = labels.array[1:10, 2:10, 3:10]
