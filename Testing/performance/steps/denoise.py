@@ -96,6 +96,16 @@ def skimage_gaussian(sigma: float) -> Any:
     return run
 
 
+def skimage(name: str, **options: Any) -> Any:
+    def run(array: np.ndarray) -> Any:
+        from skimage import restoration
+
+        # As they are given, integers would be scaled to 0..1 or computed in float64.
+        return getattr(restoration, name)(array.astype(np.float32), **options)
+
+    return run
+
+
 def cases() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {
@@ -128,6 +138,34 @@ def cases() -> list[dict[str, Any]]:
                 "SciPy": ndimage("gaussian_filter", real=True, sigma=1.5),
                 "scikit-image": skimage_gaussian(1.5),
             },
+        },
+        {
+            "name": "curvature diffusion, 5 steps",
+            "slices": 64,
+            "ours": step("anisotropic_diffusion"),
+            "peers": {"SimpleITK": simpleitk("CurvatureAnisotropicDiffusion", 0.0625, 3.0, 1, 5, real=True)},
+        },
+        {
+            "name": "bilateral, sigma 1 and 50",
+            "slices": 32,
+            "ours": step("bilateral"),
+            "peers": {"SimpleITK": simpleitk("Bilateral", 1.0, 50.0)},
+        },
+        {
+            "name": "non-local means, patch 3, distance 2",
+            "slices": 32,
+            "ours": step("non_local_means", noise_sigma=20.0),
+            "peers": {
+                "scikit-image": skimage(
+                    "denoise_nl_means", patch_size=3, patch_distance=2, h=16.0, sigma=20.0, preserve_range=True
+                )
+            },
+        },
+        {
+            "name": "total variation, 20 iterations",
+            "slices": 32,
+            "ours": step("total_variation", weight=30.0, tolerance=1e-9, max_iterations=20),
+            "peers": {"scikit-image": skimage("denoise_tv_chambolle", weight=30.0, eps=1e-9, max_num_iter=20)},
         },
     ]
     try:

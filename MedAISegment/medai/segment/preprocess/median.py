@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import SimpleITK
 
 Array = npt.NDArray[Any]
-MEMORY = 256 << 20
-"""Bytes for the arrays of all threads."""
+LEAST_MEMORY, MOST_MEMORY = 64 << 20, 256 << 20
+"""Bytes for the arrays of all threads: one and a half times the image's, within these bounds."""
 MAX_THREADS = 4
 """NumPy's calls here are short, so more threads would wait for each other."""
 SLAB = 16
@@ -93,7 +93,8 @@ def _by_networks(source: Array, result: Array, radii: Radii, progress: ProgressF
     native = _native(source)
     shape = (source.shape[0], source.shape[1], source.shape[2])
     threads = min(cores(), MAX_THREADS)
-    tile = tile_for(shape, radii, native.itemsize, MEMORY // threads)
+    memory = min(MOST_MEMORY, max(LEAST_MEMORY, source.nbytes // source.shape[3] * 3 // 2))
+    tile = tile_for(shape, radii, native.itemsize, memory // threads)
     starts = [
         (component, (k, j, i))
         for component in range(source.shape[3])
