@@ -166,9 +166,9 @@ def run_pipeline(
 ) -> PipelineResult:
     """Run a pipeline on an image and return the image and the labels.
 
-    Where a filter changes the grid (resampling, cropping), the labels so far are carried over for the steps that look at
-    them, and the labels made last are brought back onto the input's grid: by nearest neighbour, or, onto smaller voxels,
-    by interpolated membership.
+    Where a filter changes the grid (resampling, cropping), the labels so far are carried over for the steps that look
+    at them, and the labels made last are brought back onto the input's grid: by nearest neighbour, or, onto smaller
+    voxels, by interpolated membership.
 
     Parameters
     ----------
