@@ -39,6 +39,7 @@ from MedAISegmentLib.segmentlogic import SegmentLogic
 from MedAISegmentLib.stepseditor import StepsEditor
 
 NO_LIMIT = 1e9
+SCALAR = "vtkMRMLScalarVolumeNode"
 
 
 class MedAISegment(ScriptedLoadableModule):
@@ -79,6 +80,7 @@ class MedAISegmentParameterNode:
     pipeline: str = ""
     seeds: vtkMRMLMarkupsFiducialNode
     startSegmentation: vtkMRMLSegmentationNode
+    reference: vtkMRMLScalarVolumeNode
     outputVolume: vtkMRMLScalarVolumeNode
     previewView: View = View.RED
 
@@ -96,6 +98,7 @@ class MedAISegmentWidget(MedAIPanel):
         self._recipes = {}
         self.editor = StepsEditor(self.ui, self.onStepsChanged, self.onStepSelected)
         self.preview = PreviewPane(self.ui, self.logic.submitAside, self.previewRequest)
+        self.ui.inputVolumeField.connect("currentNodeChanged(vtkMRMLNode*)", self.onInputChosen)
         self.ui.modelField.currentIndexChanged.connect(self.onModelChosen)
         self.ui.recipeField.connect("currentIndexChanged(int)", self.onRecipeChosen)
         self.ui.editRecipeButton.connect("clicked()", self.onEditRecipe)
@@ -117,7 +120,7 @@ class MedAISegmentWidget(MedAIPanel):
 
     def fillDefaults(self):
         if self._parameterNode.inputVolume is None:
-            self._parameterNode.inputVolume = firstNode("vtkMRMLScalarVolumeNode")
+            self._parameterNode.inputVolume = firstNode(SCALAR) or firstNode("vtkMRMLVectorVolumeNode")
         self.fillModels()
         self.fillRecipes()
 
@@ -136,6 +139,11 @@ class MedAISegmentWidget(MedAIPanel):
         chosen = fillChoices(self.ui.recipeField, self._recipes, self._parameterNode.recipeId)
         if chosen and chosen != self._parameterNode.recipeId:
             self._parameterNode.recipeId = chosen
+
+    def onInputChosen(self, node):
+        # Slicer's connection of parameters to widgets would offer scalar volumes only.
+        if self._parameterNode is not None and node is not self._parameterNode.inputVolume:
+            self._parameterNode.inputVolume = node
 
     def onModelChosen(self):
         index = self.ui.modelField.property("currentIndex")
@@ -194,6 +202,8 @@ class MedAISegmentWidget(MedAIPanel):
 
     def updatePanel(self):
         node = self._parameterNode
+        if self.ui.inputVolumeField.currentNode() is not node.inputVolume:
+            self.ui.inputVolumeField.setCurrentNode(node.inputVolume)
         image = node.inputVolume.GetImageData() if node.inputVolume is not None else None
         low, high = image.GetScalarRange() if image is not None else (0.0, NO_LIMIT)
         if node.method is Method.MANUAL and node.upper == NO_LIMIT and -NO_LIMIT < low <= high < NO_LIMIT - 1:
@@ -217,6 +227,7 @@ class MedAISegmentWidget(MedAIPanel):
         self.showRow("lower", node.method is Method.MANUAL)
         self.showRow("upper", node.method is Method.MANUAL)
         self.showRow("seeds", listed and wants(steps, "seeds"))
+        self.showRow("reference", listed and wants(steps, "grid"))
         self.showRow("startSegmentation", listed)
         self.showRow("segmentation", segments)
         self.showRow("outputVolume", not segments)
@@ -256,15 +267,19 @@ class MedAISegmentWidget(MedAIPanel):
         steps = self.editor.stepsToSelected() if node.method is Method.STEPS else self.steps()
         if not steps:
             return _("Add a step first.")
-        listed = node.method in (Method.RECIPE, Method.STEPS)
-        return PreviewRequest(
-            node.inputVolume,
-            steps,
-            node.previewView.value,
-            node.startSegmentation if listed else None,
-            node.seeds if listed and wants(steps, "seeds") else None,
-            node.roi if listed and wants(steps, "centre_ras", "size_mm") else None,
-        )
+        return PreviewRequest(node.inputVolume, steps, node.previewView.value, **self.sources())
+
+    def sources(self):
+        """Return the nodes that the steps take something from, besides the image."""
+        node, steps = self._parameterNode, self.steps()
+        if node.method not in (Method.RECIPE, Method.STEPS):
+            return {}
+        return {
+            "startNode": node.startSegmentation,
+            "seedsNode": node.seeds if wants(steps, "seeds") else None,
+            "roiNode": node.roi if wants(steps, "centre_ras", "size_mm") else None,
+            "referenceNode": node.reference if wants(steps, "grid") else None,
+        }
 
     def methodInfo(self):
         node = self._parameterNode
@@ -313,15 +328,11 @@ class MedAISegmentWidget(MedAIPanel):
         self.fillModels()
         self.fillRecipes()
         self.preview.stop()
-        listed = node.method in (Method.RECIPE, Method.STEPS)
-        steps = self.steps()
         return self.logic.start(
             node.inputVolume,
             node.segmentation,
             self.logic.settingsOf(node),
-            startNode=node.startSegmentation if listed else None,
-            seedsNode=node.seeds if listed and wants(steps, "seeds") else None,
-            roiNode=node.roi if listed and wants(steps, "centre_ras", "size_mm") else None,
+            **self.sources(),
             outputVolumeNode=node.outputVolume,
             showSurface=node.showSurface,
             **callbacks,
@@ -335,7 +346,8 @@ class MedAISegmentWidget(MedAIPanel):
         lines = [_("Finished in {seconds:.1f} s.").format(seconds=info["elapsedSeconds"])]
         if "volumeNodeId" in info:
             made = slicer.mrmlScene.GetNodeByID(info["volumeNodeId"])
-            self.parameters().outputVolume = made
+            if made.GetClassName() == SCALAR:
+                self.parameters().outputVolume = made
             lines.append(_("The filtered image is {name}.").format(name=made.GetName()))
         else:
             self.parameters().segmentation = slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"])

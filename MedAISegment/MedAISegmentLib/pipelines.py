@@ -92,27 +92,25 @@ def recipes() -> list[Any]:
 
 
 def wants(steps: Steps, *keys: str) -> bool:
-    """Tell whether a step that is ticked has settings of all these names: ``seeds``, or a box's centre and size."""
+    """Tell whether a step that is ticked has settings of all these names, such as ``seeds`` or ``grid``."""
     return any(set(keys) <= _keys(step) for step in steps if step.get("enabled", True))
 
 
-def filled(steps: Steps, seeds: list[dict[str, Any]] | None, box: dict[str, Any] | None) -> Steps:
-    """Return the steps with points and box from the scene in every step that has settings for them.
+def filled(steps: Steps, *placed: dict[str, Any]) -> Steps:
+    """Return the steps with values from the scene in every step that has settings for them.
 
     Parameters
     ----------
-    seeds : list of dict, optional
-        ``{"ras": [r, a, s], "segment": name}``; None leaves the steps' own.
-    box : dict, optional
-        ``{"centre_ras": [r, a, s], "size_mm": [x, y, z]}``; None leaves the steps' own.
+    placed : dict
+        Settings that belong together: ``{"seeds": [...]}``, ``{"centre_ras": ..., "size_mm": ...}``,
+        ``{"grid": {...}}``.
     """
     result = []
     for step in steps:
         keys, given = _keys(step), dict(step.get("settings", {}))
-        if seeds is not None and "seeds" in keys:
-            given["seeds"] = seeds
-        if box is not None and set(box) <= keys:
-            given.update(box)
+        for values in placed:
+            if set(values) <= keys:
+                given.update(values)
         result.append({**step, "settings": given} if given else dict(step))
     return result
 

@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 
 from MedAISegmentLib.pipelines import Steps, filled
-from MedAISegmentLib.seeds import readBox, readSeeds
+from MedAISegmentLib.seeds import readBox, readGrid, readSeeds
 from MedAISegmentLib.undo import fingerprint
 
 TASK = "medai.segment.tasks:preview"
@@ -25,6 +25,7 @@ class PreviewRequest:
     startNode: Any = None
     seedsNode: Any = None
     roiNode: Any = None
+    referenceNode: Any = None
 
 
 def sliceNode(view: str) -> Any:
@@ -69,9 +70,9 @@ class SlabSource:
 
         node = request.volumeNode
         geometry = volume_geometry(node)
-        seeds = readSeeds(request.seedsNode).values if request.seedsNode is not None else None
-        box = readBox(request.roiNode).values if request.roiNode is not None else None
-        steps = filled(request.steps, seeds, box)
+        readers = ((readSeeds, request.seedsNode), (readBox, request.roiNode), (readGrid, request.referenceNode))
+        placed = [read(source).values for read, source in readers if source is not None]
+        steps = filled(request.steps, *placed)
         axis, index = slice_at(geometry, *planeOf(request.view, geometry))
         halo = halo_of(steps, secondsPerSlice)
         array, grid, position = slab_around(from_image(node.GetImageData()), geometry, axis, index, halo)

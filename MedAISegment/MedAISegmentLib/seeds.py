@@ -1,4 +1,4 @@
-"""Points and boxes of the scene as settings of the library's steps."""
+"""Points, boxes and grids of the scene as settings of the library's steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 
 class Placed:
-    """Values read from a markups node, and a fingerprint that says whether they are still the same."""
+    """Settings read from a node, and a fingerprint that says whether they are still the same."""
 
     def __init__(self, values: Any) -> None:
         self.values = values
@@ -22,7 +22,7 @@ class Placed:
 
 
 def readSeeds(node: Any) -> Placed:
-    """Return a point list's defined, visible points as seeds.
+    """Return a point list's defined, visible points as the setting ``seeds``.
 
     Positions are in world RAS mm, parent transforms included.  A point's label without a number at its end is the name
     of the segment: "Liver-1" and "Liver-2" grow one segment "Liver".
@@ -49,7 +49,7 @@ def readSeeds(node: Any) -> Placed:
         raise SceneError(
             _("The list of points has no visible point."), hint=_("Place at least one point inside each structure.")
         )
-    return Placed(seeds)
+    return Placed({"seeds": seeds})
 
 
 def readBox(node: Any) -> Placed:
@@ -62,3 +62,13 @@ def readBox(node: Any) -> Placed:
     pairs = list(zip(bounds[::2], bounds[1::2], strict=True))
     centre = [(low + high) / 2 for low, high in pairs]
     return Placed({"centre_ras": centre, "size_mm": [high - low for low, high in pairs]})
+
+
+def readGrid(node: Any) -> Placed:
+    """Return a volume node's grid as the setting ``grid``; its voxels do not count."""
+    from medai.mrml import volume_geometry
+    from MedAISegmentLib.logic import requireNode
+
+    requireNode(node, _("reference image"))
+    geometry = volume_geometry(node)
+    return Placed({"grid": {"shape": list(geometry.shape), "ijk_to_ras": geometry.ijk_to_ras.tolist()}})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from MedAISegmentLib.logic import MedAILogic, readLabels, readVolume, requireNode
 from MedAISegmentLib.pipelines import filled, givesSegments, plainSteps
 from MedAISegmentLib.runs import InputGuard, SceneRun
-from MedAISegmentLib.seeds import readBox, readSeeds
+from MedAISegmentLib.seeds import Placed, readBox, readGrid, readSeeds
 from MedAISegmentLib.undo import Undo
 
 SEGMENT, FILTER = "medai.segment.tasks:segment", "medai.segment.tasks:apply"
@@ -56,6 +56,7 @@ class SegmentLogic(MedAILogic):
         startNode: Any = None,
         seedsNode: Any = None,
         roiNode: Any = None,
+        referenceNode: Any = None,
         outputVolumeNode: Any = None,
     ) -> dict[str, Any]:
         """Run a pipeline on a volume and wait for the result.
@@ -73,6 +74,8 @@ class SegmentLogic(MedAILogic):
             Points that become the ``seeds`` of every step that has them; see :func:`MedAISegmentLib.seeds.readSeeds`.
         roiNode : vtkMRMLMarkupsROINode, optional
             Box that becomes ``centre_ras`` and ``size_mm`` of every step that has them.
+        referenceNode : vtkMRMLVolumeNode, optional
+            Image whose grid becomes the ``grid`` of every step that has one.
         outputVolumeNode : vtkMRMLScalarVolumeNode, optional
             Its content is replaced if the steps give no segments; a new node if not given.
 
@@ -83,7 +86,12 @@ class SegmentLogic(MedAILogic):
             of the run.  With filters only: ``volumeNodeId`` and ``flags``.
         """
         outputs = (segmentationNode, outputVolumeNode)
-        work = self._prepare(volumeNode, outputs, settings, startNode, seedsNode, roiNode)
+        sources = (
+            (seedsNode, _("list of points"), readSeeds),
+            (roiNode, _("box"), readBox),
+            (referenceNode, _("reference image"), readGrid),
+        )
+        work = self._prepare(volumeNode, outputs, settings, startNode, sources)
         return self._deliverer(work, volumeNode, outputs)(self.runHere(work.task, work.inputs, work.settings))
 
     def start(
@@ -95,13 +103,19 @@ class SegmentLogic(MedAILogic):
         startNode: Any = None,
         seedsNode: Any = None,
         roiNode: Any = None,
+        referenceNode: Any = None,
         outputVolumeNode: Any = None,
         showSurface: bool = False,
         **callbacks: Any,
     ) -> SceneRun:
         """Run a pipeline in the worker process and return at once; see :class:`MedAISegmentLib.runs.SceneRun`."""
         outputs = (segmentationNode, outputVolumeNode)
-        work = self._prepare(volumeNode, outputs, settings, startNode, seedsNode, roiNode)
+        sources = (
+            (seedsNode, _("list of points"), readSeeds),
+            (roiNode, _("box"), readBox),
+            (referenceNode, _("reference image"), readGrid),
+        )
+        work = self._prepare(volumeNode, outputs, settings, startNode, sources)
         return self.startInWorker(
             [lambda _before: (work.task, work.inputs, work.settings)],
             work.guard,
@@ -116,15 +130,15 @@ class SegmentLogic(MedAILogic):
         outputs: tuple[Any, Any],
         settings: dict[str, Any] | None,
         startNode: Any,
-        seedsNode: Any,
-        roiNode: Any,
+        sources: Sequence[tuple[Any, str, Callable[[Any], Placed]]],
     ) -> Work:
         """Find out before the work what cannot go, and read everything that it needs."""
         from medai.segment.pipeline import parse_pipeline
         from medai.segment.recipes import expectation_flags
 
         given = settings or DEFAULT_SETTINGS
-        steps = plainSteps(given["pipeline"])
+        placed = [(node, role, read, read(node)) for node, role, read in sources if node is not None]
+        steps = filled(plainSteps(given["pipeline"]), *(found.values for _node, _role, _read, found in placed))
         parse_pipeline(steps, result="any", has_labels=startNode is not None)
         task = SEGMENT if givesSegments(steps) else FILTER
         self._refuseOutput(outputs[0 if task == SEGMENT else 1], task)
@@ -140,16 +154,9 @@ class SegmentLogic(MedAILogic):
             guard.requireSame(
                 startNode, _("segmentation to start from"), inputs["labels"], lambda: readLabels(startNode, volumeNode)
             )
-        seeds = self._placed(seedsNode, _("list of points"), readSeeds, guard)
-        box = self._placed(roiNode, _("box"), readBox, guard)
-        return Work(task, inputs, {"pipeline": filled(steps, seeds, box)}, guard, flags)
-
-    def _placed(self, node: Any, role: str, read: Callable[[Any], Any], guard: InputGuard) -> Any:
-        if node is None:
-            return None
-        found = read(node)
-        guard.requireSame(node, role, found, lambda: read(node))
-        return found.values
+        for node, role, read, found in placed:
+            guard.requireSame(node, role, found, lambda node=node, read=read: read(node))
+        return Work(task, inputs, {"pipeline": steps}, guard, flags)
 
     def _refuseOutput(self, node: Any, task: str) -> None:
         """Find out before the work, not after it, that the result has no place to go."""

@@ -56,7 +56,7 @@ def test_points_become_seeds(panel, points, scene):
     node.SetNthControlPointVisibility(1, False)
     node.UnsetNthControlPointPosition(2)
     shifted(scene, node, (10, 0, 0))
-    [seed] = readSeeds(node).values
+    [seed] = readSeeds(node).values["seeds"]
     assert seed == {"ras": [11.0, 2.0, 3.0], "segment": "Liver"}
     Seed.parse(seed)
 
@@ -132,6 +132,20 @@ def test_box_crops_the_image(panel, scene, press):
     bounds = [0.0] * 6
     made.GetRASBounds(bounds)
     assert bounds[0] == pytest.approx(14, abs=1)
+
+
+def test_grid_of_another_image(panel, scene, press, phantom):
+    import slicer
+
+    other = phantom((10, 20, 30), "Other")
+    panel.ui.inputVolumeField.setCurrentNode(scene.GetFirstNodeByName("Phantom"))
+    panel._parameterNode.pipeline = '[{"step": "resample_to"}]'
+    assert not panel.ui.referenceField.isHidden()
+    panel.ui.referenceField.setCurrentNode(other)
+    press(panel)
+    made = panel._parameterNode.outputVolume
+    assert slicer.util.arrayFromVolume(made).shape == (10, 20, 30)
+    assert panel._parameterNode.pipeline == '[{"step": "resample_to"}]'
 
 
 def test_everything_from_the_console(panel, points, scene, count):

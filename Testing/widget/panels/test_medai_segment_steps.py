@@ -388,3 +388,42 @@ def test_start_segmentation_on_another_grid_is_refused(panel, choose, shown_erro
     assert panel._run is None
     assert len(shown_errors()) == 1
     assert count(SEGMENTATION) == 1
+
+
+@pytest.fixture
+def picture(scene):
+    """A colour picture of one slice: a red square on blue."""
+    from medai.core.geometry import Geometry
+    from medai.core.volume import Volume
+    from medai.mrml import volume_to_node
+
+    array = np.zeros((1, 40, 40, 3), np.uint8)
+    array[..., 2] = 200
+    array[0, 10:30, 10:30] = (220, 10, 10)
+    return volume_to_node(Volume(array, Geometry.from_spacing((1, 40, 40), (1, 1, 1))), scene, "Picture")
+
+
+def test_colour_picture_is_filtered(panel, choose, press, picture, process_events, scene):
+    import slicer
+
+    panel.ui.inputVolumeField.setCurrentNode(picture)
+    assert panel._parameterNode.inputVolume is picture
+    choose("Median filter")
+    panel.ui.previewGroup.collapsed = False
+    assert process_events(until=lambda: panel.preview.shown is not None, timeout=60), panel.ui.previewNote.text
+    assert "Picture filtered" in press(panel)
+    made = scene.GetFirstNodeByName("Picture filtered")
+    assert made.GetClassName() == "vtkMRMLVectorVolumeNode"
+    assert tuple(slicer.util.arrayFromVolume(made)[0, 20, 20]) == (220, 10, 10)
+    panel.parent.exit()
+    panel.parent.enter()
+    assert panel.ui.inputVolumeField.currentNode() is picture
+
+
+def test_colour_picture_is_not_segmented_by_grey_values(panel, choose, press, picture, shown_errors, count):
+    panel.ui.inputVolumeField.setCurrentNode(picture)
+    choose("Threshold")
+    press(panel)
+    assert len(shown_errors()) == 1
+    assert "scalar image" in shown_errors()[0]
+    assert count(SEGMENTATION) == 0
