@@ -101,14 +101,20 @@ def laplacian_sitk(array: np.ndarray) -> Any:
     return sitk.GetArrayFromImage(sitk.LaplacianSharpening(image))
 
 
+def positive(array: np.ndarray) -> np.ndarray:
+    values = np.maximum(array, -1000)
+    values += np.int16(1001)
+    return values
+
+
 def n4_ours(array: np.ndarray) -> Any:
-    return step(N4, shrink=4, levels=2, iterations=10)(array.clip(-1000) + np.int16(1001))
+    return step(N4, shrink=4, levels=2, iterations=10)(positive(array))
 
 
 def n4_sitk(array: np.ndarray) -> Any:
     import SimpleITK as sitk
 
-    image = sitk.Cast(sitk.GetImageFromArray(array.clip(-1000) + np.int16(1001)), sitk.sitkFloat32)
+    image = sitk.Cast(sitk.GetImageFromArray(positive(array)), sitk.sitkFloat32)
     image.SetSpacing(SPACING)
     small = sitk.Shrink(image, [4, 4, 4])
     method = sitk.N4BiasFieldCorrectionImageFilter()
