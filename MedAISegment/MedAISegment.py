@@ -1,11 +1,9 @@
 """MedAI Segment: from an image to named, coloured, coded segments."""
 
 import logging
-import math
 from typing import Annotated, Any
 
 import numpy as np
-import qt
 import slicer
 from slicer import (
     vtkMRMLMarkupsFiducialNode,
@@ -18,28 +16,11 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 from MedAISegmentLib.choices import Denoise, Device, Method, Region, Side, View
-from MedAISegmentLib.logic import firstNode
-from MedAISegmentLib.panel import MedAIPanel
-from MedAISegmentLib.panelparts import fillChoices, needsAtlas, segmentNames
-from MedAISegmentLib.pipelines import (
-    givesSegments,
-    loadSteps,
-    plainSteps,
-    problemOf,
-    recipes,
-    saveSteps,
-    stepsOf,
-    textOf,
-    wants,
-)
-from MedAISegmentLib.preview import PreviewPane
-from MedAISegmentLib.previewsource import PreviewRequest
+from MedAISegmentLib.pipelines import plainSteps, recipes, stepsOf
 from MedAISegmentLib.seeds import readBox
 from MedAISegmentLib.segmentlogic import SegmentLogic
-from MedAISegmentLib.stepseditor import StepsEditor
-
-NO_LIMIT = 1e9
-SCALAR = "vtkMRMLScalarVolumeNode"
+from MedAISegmentLib.segmentpanel import NO_LIMIT, SCALAR, SegmentPanel
+from MedAISegmentLib.simplesteps import simpleSteps
 
 
 class MedAISegment(ScriptedLoadableModule):
@@ -85,275 +66,9 @@ class MedAISegmentParameterNode:
     previewView: View = View.RED
 
 
-class MedAISegmentWidget(MedAIPanel):
-    applyText = _("Segment")
-    groups = (*MedAIPanel.groups, "stepsGroup", "previewGroup")
-
+class MedAISegmentWidget(SegmentPanel):
     def makeLogic(self):
         return MedAISegmentLogic()
-
-    def setupPanel(self):
-        self._models = {}
-        self._modelsKnown = False
-        self._recipes = {}
-        self.editor = StepsEditor(self.ui, self.onStepsChanged, self.onStepSelected)
-        self.preview = PreviewPane(self.ui, self.logic.submitAside, self.previewRequest)
-        self.ui.inputVolumeField.connect("currentNodeChanged(vtkMRMLNode*)", self.onInputChosen)
-        self.ui.modelField.currentIndexChanged.connect(self.onModelChosen)
-        self.ui.recipeField.connect("currentIndexChanged(int)", self.onRecipeChosen)
-        self.ui.editRecipeButton.connect("clicked()", self.onEditRecipe)
-        self.ui.loadPipelineButton.connect("clicked()", self.onLoadPipeline)
-        self.ui.savePipelineButton.connect("clicked()", self.onSavePipeline)
-        self.ui.undoButton.connect("clicked()", self.onUndo)
-
-    def exit(self):
-        self.preview.close()
-        super().exit()
-
-    def cleanup(self):
-        self.preview.close()
-        super().cleanup()
-
-    def onSceneStartClose(self, caller, event):
-        self.preview.close()
-        super().onSceneStartClose(caller, event)
-
-    def fillDefaults(self):
-        if self._parameterNode.inputVolume is None:
-            self._parameterNode.inputVolume = firstNode(SCALAR) or firstNode("vtkMRMLVectorVolumeNode")
-        self.fillModels()
-        self.fillRecipes()
-
-    def fillModels(self):
-        """List the models; without the library's packages the list stays empty until they are installed."""
-        found = self.logic.models()
-        self._modelsKnown = found is not None
-        self._models = {model.id: model for model in found or []}
-        chosen = fillChoices(self.ui.modelField, self._models, self._parameterNode.modelId)
-        if chosen and chosen != self._parameterNode.modelId:
-            self._parameterNode.modelId = chosen
-
-    def fillRecipes(self):
-        """List the recipes that come with the library."""
-        self._recipes = {recipe.id: recipe for recipe in recipes()}
-        chosen = fillChoices(self.ui.recipeField, self._recipes, self._parameterNode.recipeId)
-        if chosen and chosen != self._parameterNode.recipeId:
-            self._parameterNode.recipeId = chosen
-
-    def onInputChosen(self, node):
-        # Slicer's connection of parameters to widgets would offer scalar volumes only.
-        if self._parameterNode is not None and node is not self._parameterNode.inputVolume:
-            self._parameterNode.inputVolume = node
-
-    def onModelChosen(self):
-        index = self.ui.modelField.property("currentIndex")
-        if self._parameterNode is not None and index >= 0:
-            self._parameterNode.modelId = self.ui.modelField.itemData(index)
-
-    def onRecipeChosen(self, index):
-        if self._parameterNode is not None and index >= 0:
-            self._parameterNode.recipeId = self.ui.recipeField.itemData(index)
-
-    def onEditRecipe(self):
-        """Copy the recipe's steps into the list of own steps."""
-        self._parameterNode.pipeline = textOf(self.steps())
-        self._parameterNode.method = Method.STEPS
-
-    def onStepsChanged(self, steps):
-        if self._parameterNode is not None:
-            self._parameterNode.pipeline = textOf(steps)
-
-    def onStepSelected(self):
-        self.preview.ask()
-
-    def onLoadPipeline(self):
-        path = qt.QFileDialog.getOpenFileName(
-            slicer.util.mainWindow(), _("Load steps"), "", _("Pipelines (*.json);;All files (*)")
-        )
-        if path:
-            with self.errorsShownOnce():
-                self._parameterNode.pipeline = textOf(loadSteps(path))
-                self.ui.statusLabel.setText(_("The steps were loaded."))
-
-    def onSavePipeline(self):
-        path = qt.QFileDialog.getSaveFileName(
-            slicer.util.mainWindow(), _("Save steps"), "pipeline.json", _("Pipelines (*.json)")
-        )
-        if path:
-            with self.errorsShownOnce():
-                saveSteps(path, self.editor.steps())
-                self.ui.statusLabel.setText(_("The steps were saved."))
-
-    def onUndo(self):
-        with self.errorsShownOnce():
-            self.ui.statusLabel.setText(self.logic.undo.undo())
-        self._onParameterChanged()
-
-    def steps(self):
-        """Return the steps that Apply would run; none while something is missing."""
-        node = self._parameterNode
-        if node.method is Method.STEPS:
-            return stepsOf(node.pipeline)
-        if node.method is Method.RECIPE:
-            return plainSteps(self._recipes[node.recipeId].pipeline) if node.recipeId in self._recipes else []
-        if node.method is Method.UNET:
-            return []
-        return self.logic.settingsOf(node)["pipeline"]
-
-    def updatePanel(self):
-        node = self._parameterNode
-        if self.ui.inputVolumeField.currentNode() is not node.inputVolume:
-            self.ui.inputVolumeField.setCurrentNode(node.inputVolume)
-        image = node.inputVolume.GetImageData() if node.inputVolume is not None else None
-        low, high = image.GetScalarRange() if image is not None else (0.0, NO_LIMIT)
-        if node.method is Method.MANUAL and node.upper == NO_LIMIT and -NO_LIMIT < low <= high < NO_LIMIT - 1:
-            # Limits to start from, rounded up to what the field shows so that the brightest voxel is inside.  Setting
-            # them calls this method again.
-            node.lower, node.upper = (low + high) / 2, math.ceil(high * 100) / 100
-            return
-        network, box = node.method is Method.UNET, node.region is Region.BOX
-        recipe, own = node.method is Method.RECIPE, node.method is Method.STEPS
-        listed = recipe or own
-        steps = self.steps()
-        segments = not listed or not steps or self.givesSegments(steps)
-        self.showRow("recipe", recipe)
-        self.showRow("denoise", not listed)
-        self.showRow("sigma", not listed and node.denoise is Denoise.GAUSSIAN)
-        self.showRow("radius", not listed and node.denoise is Denoise.MEDIAN)
-        self.showRow("model", network)
-        self.showRow("region", network)
-        self.showRow("roi", (network and box) or (listed and wants(steps, "centre_ras", "size_mm")))
-        self.showRow("side", network and box)
-        self.showRow("lower", node.method is Method.MANUAL)
-        self.showRow("upper", node.method is Method.MANUAL)
-        self.showRow("seeds", listed and wants(steps, "seeds"))
-        self.showRow("reference", listed and wants(steps, "grid"))
-        self.showRow("startSegmentation", listed)
-        self.showRow("segmentation", segments)
-        self.showRow("outputVolume", not segments)
-        self.ui.showSurfaceField.setVisible(segments)
-        self.ui.editRecipeButton.setVisible(recipe)
-        self.ui.stepsGroup.setVisible(own)
-        self.ui.previewGroup.setVisible(not network)
-        self.ui.advancedGroup.setVisible(network)
-        if own:
-            self.editor.show(steps, segmentNames(node.startSegmentation, node.segmentation))
-        self.applyText = _("Segment") if segments else _("Filter the image")
-        if self._run is None:
-            self.ui.applyButton.setText(self.applyText)
-        reason = self.logic.undo.whyNot()
-        self.ui.undoButton.setEnabled(not reason and self._run is None)
-        self.ui.undoButton.setToolTip(reason or _("Take the last result back; what was there before returns."))
-        info = self.methodInfo()
-        self.ui.methodInfoLabel.setText(info)
-        self.ui.methodInfoLabel.setVisible(bool(info))
-        self.preview.ask()
-
-    def givesSegments(self, steps):
-        from medai.core.errors import MedAIError
-
-        try:
-            return givesSegments(steps)
-        except (ImportError, MedAIError):  # a step that is not available: whyNot() says so
-            return True
-
-    def previewRequest(self):
-        """Return what the preview is to show, or why there is nothing to show."""
-        node = self._parameterNode
-        if node is None or node.inputVolume is None:
-            return _("Choose an image first.")
-        if self._run is not None:
-            return _("No preview while a run is going on.")
-        steps = self.editor.stepsToSelected() if node.method is Method.STEPS else self.steps()
-        if not steps:
-            return _("Add a step first.")
-        return PreviewRequest(node.inputVolume, steps, node.previewView.value, **self.sources())
-
-    def sources(self):
-        """Return the nodes that the steps take something from, besides the image."""
-        node, steps = self._parameterNode, self.steps()
-        if node.method not in (Method.RECIPE, Method.STEPS):
-            return {}
-        return {
-            "startNode": node.startSegmentation,
-            "seedsNode": node.seeds if wants(steps, "seeds") else None,
-            "roiNode": node.roi if wants(steps, "centre_ras", "size_mm") else None,
-            "referenceNode": node.reference if wants(steps, "grid") else None,
-        }
-
-    def methodInfo(self):
-        node = self._parameterNode
-        image = node.inputVolume.GetImageData() if node.inputVolume is not None else None
-        if node.method is Method.UNET and node.modelId in self._models:
-            return self._models[node.modelId].manifest.description.summary
-        if node.method is Method.UNET:
-            return (
-                "" if self._modelsKnown else _("The models are listed when the first run has installed its packages.")
-            )
-        if node.method is Method.RECIPE:
-            return self._recipes[node.recipeId].description if node.recipeId in self._recipes else ""
-        if node.method is Method.STEPS:
-            return ""
-        if node.method is Method.MANUAL and image is not None:
-            low, high = image.GetScalarRange()
-            return _("The image's values go from {low:g} to {high:g}.").format(low=low, high=high)
-        return _("Splits the image's values into two groups; the brighter one is the segment.")
-
-    def whyNot(self):
-        node = self._parameterNode
-        if node.inputVolume is None:
-            return _("Choose an image first.")
-        if node.method is Method.UNET and self._modelsKnown and not self._models:
-            return _("No model is installed; choose a threshold, or install the extension again.")
-        if node.method is Method.UNET and node.region is Region.BOX and node.roi is None:
-            return _("Choose or create the box first.")
-        if node.method is Method.MANUAL and node.lower > node.upper:
-            return _("'From' must not be greater than 'To'.")
-        if node.method is Method.RECIPE and not self._recipes:
-            return _("No recipe is here; choose another method.")
-        if node.method is Method.STEPS and node.pipeline and not stepsOf(node.pipeline):
-            return _("The scene's list of steps cannot be read; add a step to begin a new one.")
-        if node.method in (Method.RECIPE, Method.STEPS):
-            return problemOf(self.steps(), node.startSegmentation is not None)
-        return ""
-
-    def startRun(self, callbacks):
-        from MedAISegmentLib.dependencies import ensure
-
-        node = self._parameterNode
-        steps = [step["step"] for step in self.steps()]
-        network = node.method is Method.UNET or "unet" in steps
-        atlas = (node.method is Method.UNET and node.region is Region.ATLAS) or needsAtlas(self.steps())
-        ensure(deep=network, atlas=atlas)
-        self.fillModels()
-        self.fillRecipes()
-        self.preview.stop()
-        return self.logic.start(
-            node.inputVolume,
-            node.segmentation,
-            self.logic.settingsOf(node),
-            **self.sources(),
-            outputVolumeNode=node.outputVolume,
-            showSurface=node.showSurface,
-            **callbacks,
-        )
-
-    def _showBusy(self):
-        super()._showBusy()
-        self.ui.undoButton.setEnabled(False)
-
-    def finishedText(self, info):
-        lines = [_("Finished in {seconds:.1f} s.").format(seconds=info["elapsedSeconds"])]
-        if "volumeNodeId" in info:
-            made = slicer.mrmlScene.GetNodeByID(info["volumeNodeId"])
-            if made.GetClassName() == SCALAR:
-                self.parameters().outputVolume = made
-            lines.append(_("The filtered image is {name}.").format(name=made.GetName()))
-        else:
-            self.parameters().segmentation = slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"])
-            lines += [_("{name}: {ml:.2f} mL").format(name=name, ml=ml) for name, ml in info["volumesMl"].items()]
-        lines += [_("Note: {text}").format(text=flag["message"]) for flag in info["flags"]]
-        return "\n".join(lines)
 
 
 class MedAISegmentLogic(SegmentLogic):
@@ -385,23 +100,10 @@ class MedAISegmentLogic(SegmentLogic):
                 raise SettingsError(_("There is no recipe to segment with."), hint=_("Choose another method."))
             expects = {"modality": found[0].modality, "hounsfield": found[0].hounsfield}
             return {"pipeline": plainSteps(found[0].pipeline), "expects": expects}
-        steps = []
-        if node.denoise is Denoise.GAUSSIAN:
-            steps.append({"step": "gaussian", "settings": {"sigma_mm": node.sigma}})
-        elif node.denoise is Denoise.MEDIAN:
-            steps.append({"step": "median", "settings": {"radius": node.radius}})
-        if node.method is Method.OTSU:
-            steps.append({"step": "threshold", "settings": {"method": "otsu"}})
-        elif node.method is Method.MANUAL:
-            limits = {"lower": node.lower, "upper": node.upper}
-            steps.append({"step": "threshold", "settings": {"method": "manual", **limits}})
-        else:
-            if not node.modelId:
-                raise ModelError(_("There is no model to segment with."), hint=_("Install the extension again."))
-            regions = self.boxOf(node.roi, node.side.value) if node.region is Region.BOX else node.region.value
-            network = {"device": node.device.value, "largest_component": node.largestComponent}
-            steps.append({"step": "unet", "settings": {"model": node.modelId, "regions": regions, **network}})
-        return {"pipeline": steps}
+        if node.method is Method.UNET and not node.modelId:
+            raise ModelError(_("There is no model to segment with."), hint=_("Install the extension again."))
+        boxed = node.method is Method.UNET and node.region is Region.BOX
+        return {"pipeline": simpleSteps(node, self.boxOf(node.roi, node.side.value) if boxed else None)}
 
     def boxOf(self, roiNode: Any, side: str) -> list[dict[str, Any]]:
         """Return a Markups ROI's bounding box (RAS, mm) as a list of one region."""
@@ -417,6 +119,8 @@ class MedAISegmentTest(ScriptedLoadableModuleTest):
     def runTest(self):
         self.setUp()
         self.test_sphereVolume()
+        self.setUp()
+        self.test_filterAndUndo()
         self.setUp()
         self.test_badInputLeavesNothing()
 
@@ -436,6 +140,15 @@ class MedAISegmentTest(ScriptedLoadableModuleTest):
         assert abs(sum(info["volumesMl"].values()) - expected) < 0.05 * expected
         assert slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"]) is not None
         logging.info("MedAISegment: the phantom's volume is right")
+
+    def test_filterAndUndo(self):
+        logic, node = MedAISegmentLogic(), self.makePhantom()
+        info = logic.process(node, settings={"pipeline": [{"step": "median"}]})
+        made = slicer.mrmlScene.GetNodeByID(info["volumeNodeId"])
+        assert slicer.util.arrayFromVolume(made).std() < slicer.util.arrayFromVolume(node).std()
+        logic.undo.undo()
+        assert slicer.mrmlScene.GetNumberOfNodesByClass(SCALAR) == 1
+        logging.info("MedAISegment: filtering and undo work")
 
     def test_badInputLeavesNothing(self):
         from medai.core.errors import MedAIError
