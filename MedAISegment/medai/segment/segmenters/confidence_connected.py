@@ -25,7 +25,7 @@ class ConfidenceConnectedSettings(ConnectedSettings):
     """How wide the interval is and how often it is learned anew."""
 
     multiplier: float = Field(
-        2.5,
+        2.0,
         gt=0,
         le=100,
         title="Multiplier",
