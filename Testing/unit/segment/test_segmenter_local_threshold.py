@@ -7,7 +7,7 @@ from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap, Segment
 from medai.core.volume import Volume
 from medai.segment.segmenters import SEGMENTERS, local_threshold
-from medai.segment.segmenters.local_threshold import LocalThresholdSettings, block_size
+from medai.segment.segmenters.local_threshold import LocalThresholdSettings, block_size, tiles_of
 
 
 def volume(array, spacing=(1.0, 1.0, 1.0)):
@@ -26,7 +26,7 @@ def image(rng):
 @pytest.fixture(autouse=True)
 def small_slabs(monkeypatch):
     """Several slabs, so that their seams are tested, too."""
-    monkeypatch.setattr(local_threshold, "SLAB_VOXELS", 2 * 22 * 26)
+    monkeypatch.setattr(local_threshold, "TILE_VOXELS", 2 * 22 * 26)
     monkeypatch.setattr(local_threshold, "MEDIAN_WORK", 2 * 22 * 26 * 35)
 
 
@@ -62,6 +62,25 @@ def test_a_block_is_odd_and_at_least_three():
     assert block_size(image, LocalThresholdSettings(block_mm=5.0, dimensions="3D")) == (3, 3, 9)
     assert block_size(image, LocalThresholdSettings(block_mm=5.0)) == (1, 3, 9)
     assert block_size(volume(np.zeros((1, 6, 7))), LocalThresholdSettings(block_mm=5.0, dimensions="3D"))[0] == 1
+
+
+@pytest.mark.parametrize("reach", [(0, 3), (1, 2), (4, 0)])
+@pytest.mark.parametrize("work", [0, 100])
+def test_tiles_cover_the_image_once(reach, work):
+    seen = np.zeros((40, 50, 6), dtype=int)
+    for k, j in tiles_of(seen.shape, reach, work):
+        seen[k, j] += 1
+    assert (seen == 1).all()
+
+
+def test_many_tiles_equal_one(rng, monkeypatch):
+    """Large enough for several tiles along both axes, on both kinds of border."""
+    array = rng.normal(0, 100, (40, 45, 8))
+    for method in ("mean", "gaussian", "sauvola"):
+        tiled = run(array, method=method, dimensions="3D", block_mm=5.0, r=300.0).array
+        with monkeypatch.context() as patch:
+            patch.setattr(local_threshold, "tiles_of", lambda shape, *_: [(slice(0, shape[0]), slice(0, shape[1]))])
+            assert np.array_equal(run(array, method=method, dimensions="3D", block_mm=5.0, r=300.0).array, tiled)
 
 
 def test_a_block_larger_than_the_image_is_mirrored(rng):

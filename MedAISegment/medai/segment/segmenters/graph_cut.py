@@ -21,7 +21,7 @@ from ._mrf import neighbour_weights
 
 Array = npt.NDArray[Any]
 MOST_VOXELS = 1 << 21
-"""Voxels of the box worked on: some seconds and about two gigabytes."""
+"""Voxels of the box worked on: some seconds and about a gigabyte."""
 UNIT = 1000
 """Capacities are whole numbers: this many parts of the cost 1."""
 SEED = 10**7

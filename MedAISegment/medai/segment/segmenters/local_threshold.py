@@ -16,16 +16,15 @@ from medai.core.volume import Volume
 from ..anatomy import named
 from ..histogram import value_range
 from ..inside import InsideSettings, inside_mask
-from ..slabs import for_slabs, with_halo
+from ..slabs import for_slabs
 from ._base import Segmenter
 from ._flags import empty_flags
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-SLAB_VOXELS = 1 << 18
+TILE_VOXELS = 1 << 19
 MEDIAN_WORK = 1 << 24
 """Voxels times block size in a call of the median, the slowest method: about a second."""
-ROUNDING = 1e-9
+ROUNDING = {"float32": 1e-6, "float64": 1e-9}
 """A voxel that differs from its threshold by less than this share of it counts as equal: flat areas stay empty."""
 
 
@@ -101,28 +100,28 @@ class LocalThreshold(Segmenter):
         low, high, _, ignored = value_range(array, None, cancel)
         progress(0.05, self.title)
         size = block_size(value, settings)
-        local, halo = _function(settings, size, (float(high) - float(low)) / 2)
+        local, reach, dtype = _function(settings, size, (float(high) - float(low)) / 2, array.dtype)
         result = np.empty(array.shape, dtype=np.uint8)
         border = "mirror" if settings.method in ("niblack", "sauvola") else "reflect"
+        tiles = tiles_of(array.shape, reach, MEDIAN_WORK // int(np.prod(size)) if settings.method == "median" else 0)
 
-        def part(start: int, stop: int) -> None:
-            values = _slab(array, start, stop, halo, border).astype(np.float64)
-            if ignored:
-                values = np.where(np.isfinite(values), values, float(low))
-            threshold = local(values)[halo : len(values) - halo] - settings.offset
-            own = values[halo : len(values) - halo]
-            bright = own > threshold + ROUNDING * np.abs(threshold)
-            found = bright if settings.side == "brighter" else ~bright
-            if ignored:
-                found &= np.isfinite(array[start:stop])
-            if mask is not None:
-                found &= mask[start:stop]
-            result[start:stop] = found
+        def part(first: int, last: int) -> None:
+            for k, j in tiles[first:last]:
+                values = _beside(_beside(array, k, reach[0], 0, border), j, reach[1], 1, border).astype(dtype)
+                if ignored:
+                    values = np.where(np.isfinite(values), values, dtype.type(low))
+                core = (slice(reach[0], values.shape[0] - reach[0]), slice(reach[1], values.shape[1] - reach[1]))
+                threshold = local(values)[core] - dtype.type(settings.offset)
+                bright = values[core] > threshold + ROUNDING[dtype.name] * np.abs(threshold)
+                found = bright if settings.side == "brighter" else ~bright
+                if ignored:
+                    found &= np.isfinite(array[k, j])
+                if mask is not None:
+                    found &= mask[k, j]
+                result[k, j] = found
 
-        work = SLAB_VOXELS if settings.method != "median" else MEDIAN_WORK // int(np.prod(size))
-        slab = max(1, work // max(1, array[0].size))
         for_slabs(
-            len(array), part, slab=slab, progress=sub_progress(progress, 0.05, 0.95), cancel=cancel, message=self.title
+            len(tiles), part, slab=1, progress=sub_progress(progress, 0.05, 0.95), cancel=cancel, message=self.title
         )
         made = LabelMap(result, value.geometry, (named(1, settings.name),))
         return made.replace(flags=empty_flags(made, "No voxel differs from its surroundings."))
@@ -138,25 +137,29 @@ def block_size(value: Volume, settings: LocalThresholdSettings) -> tuple[int, in
 
 
 def _function(
-    settings: LocalThresholdSettings, size: tuple[int, int, int], half_range: float
-) -> tuple[Callable[[Floats], Floats], int]:
-    """Return what computes the thresholds of a slab, and how many slices it needs on either side."""
+    settings: LocalThresholdSettings, size: tuple[int, int, int], half_range: float, dtype: np.dtype[Any]
+) -> tuple[Callable[[Array], Array], tuple[int, int], np.dtype[Any]]:
+    """Return what computes the thresholds of a tile, how many voxels beside it it needs along K and J, and its type."""
     from scipy.ndimage import gaussian_filter, uniform_filter
 
-    radius = size[0] // 2
+    radius = (size[0] // 2, size[1] // 2)
+    # What float32 holds exactly is averaged in it, as scikit-image does with float32; squares need more digits.
+    single = np.dtype(np.float32 if dtype.itemsize <= 2 or (dtype.kind, dtype.itemsize) == ("f", 4) else np.float64)
     if settings.method == "mean":
-        return (lambda values: np.asarray(uniform_filter(values, size, mode="reflect"))), radius
+        return (lambda values: np.asarray(uniform_filter(values, size, mode="reflect"))), radius, single
     if settings.method == "median":
-        return (lambda values: _median(values, size)), radius
+        return (lambda values: _median(values, size)), radius, single
     if settings.method == "gaussian":
         sigma = [(n - 1) / 6 for n in size]
+        reach = (int(4.0 * sigma[0] + 0.5), int(4.0 * sigma[1] + 0.5))
         return (
-            lambda values: np.asarray(gaussian_filter(values, sigma, mode="reflect", truncate=4.0)),
-            int(4.0 * sigma[0] + 0.5),
+            (lambda values: np.asarray(gaussian_filter(values, sigma, mode="reflect", truncate=4.0))),
+            reach,
+            single,
         )
     limit = settings.r or half_range or 1.0
 
-    def with_spread(values: Floats) -> Floats:
+    def with_spread(values: Array) -> Array:
         # Squares of what is left after subtracting a value lose fewest digits.
         centre = float(values.mean())
         mean = uniform_filter(values - centre, size, mode="mirror")
@@ -167,29 +170,61 @@ def _function(
             return np.asarray(mean - settings.k * spread)
         return np.asarray(mean * (1 + settings.k * (spread / limit - 1)))
 
-    return with_spread, radius
+    return with_spread, radius, np.dtype(np.float64)
 
 
-def _median(values: Floats, size: tuple[int, int, int]) -> Floats:
+def _median(values: Array, size: tuple[int, int, int]) -> Array:
     """Return the median of each block; SimpleITK takes half of SciPy's time, and SciPy's border is added by hand."""
     import SimpleITK as sitk
 
     radius = [n // 2 for n in size]
     wide = np.pad(values, [(r, r) for r in radius], mode="symmetric")
-    image = sitk.GetImageFromArray(wide.astype(np.float32) if _fits_float32(wide) else wide)
-    found = sitk.GetArrayFromImage(sitk.Median(image, radius[::-1]))
-    cut = tuple(slice(r, n - r) for r, n in zip(radius, wide.shape, strict=True))
-    return np.asarray(found[cut], dtype=np.float64)
+    found = sitk.GetArrayFromImage(sitk.Median(sitk.GetImageFromArray(wide), radius[::-1]))
+    return np.asarray(found[tuple(slice(r, n - r) for r, n in zip(radius, wide.shape, strict=True))])
 
 
-def _fits_float32(values: Floats) -> bool:
-    with np.errstate(over="ignore"):
-        return bool((values.astype(np.float32) == values).all())
+def tiles_of(shape: tuple[int, ...], reach: tuple[int, int], work: int = 0) -> list[tuple[slice, slice]]:
+    """Cut an image into tiles along K and J.
+
+    A tile that must look along K is six times as long as its reach along both axes, so that little is computed twice;
+    twice as long where a limit of work is set.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels (K, J, I).
+    reach : tuple of int
+        Voxels beside a tile that it needs along K and J.
+    work : int
+        Most voxels of a tile, if it is less than what memory allows.
+    """
+    most = min(TILE_VOXELS, work or TILE_VOXELS)
+    deep, high = max(1, most // (shape[1] * shape[2])), shape[1]
+    if reach[0]:
+        share, least = (2, 8) if work else (6, 16)
+        deep, high = max(least, share * reach[0]), max(least, share * reach[1])
+    elif deep == 1:
+        high = max(1, most // shape[2])
+    return [
+        (slice(k, min(k + deep, shape[0])), slice(j, min(j + high, shape[1])))
+        for k in range(0, shape[0], deep)
+        for j in range(0, shape[1], high)
+    ]
 
 
-def _slab(array: Array, start: int, stop: int, halo: int, border: str) -> Array:
-    if border == "reflect" or halo == 0:
-        return with_halo(array, start, stop, halo)
-    size = len(array)
-    index = np.mod(np.arange(start - halo, stop + halo), 2 * (size - 1))
-    return np.asarray(array[np.minimum(index, 2 * (size - 1) - index)])
+def _beside(array: Array, part: slice, reach: int, axis: int, border: str) -> Array:
+    """Return a part of an axis and ``reach`` voxels beside it, mirrored about the edge or the last voxel's middle."""
+    size = array.shape[axis]
+    low, high = part.start - reach, part.stop + reach
+    cut: list[Any] = [slice(None)] * array.ndim
+    if low >= 0 and high <= size:
+        cut[axis] = slice(low, high)
+        return np.asarray(array[tuple(cut)])
+    index = np.arange(low, high)
+    if border == "mirror":
+        index = np.mod(index, max(1, 2 * (size - 1)))
+        index = np.minimum(index, 2 * (size - 1) - index)
+    else:
+        index = np.mod(index, 2 * size)
+        index = np.minimum(index, 2 * size - 1 - index)
+    return np.asarray(np.take(array, index, axis=axis))

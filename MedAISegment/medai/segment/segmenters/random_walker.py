@@ -20,7 +20,7 @@ from ..inside import InsideSettings, inside_mask
 from ._base import Segmenter
 
 MOST_VOXELS = 1 << 21
-"""Voxels of the box worked on: about half a minute and a gigabyte."""
+"""Voxels of the box worked on: about half a minute and 1.5 gigabytes."""
 
 
 class RandomWalkerSettings(InsideSettings):

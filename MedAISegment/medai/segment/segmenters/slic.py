@@ -59,7 +59,7 @@ class Slic(Segmenter):
     between the 1st and 99th percentile in 4,096 steps; ten iterations, every piece connected; the first centres lie on
     a grid of cubes in mm, so that anisotropic voxels give pieces that are as long along every axis.  Pieces are
     numbered by rising mean intensity, at most 5,000.  With ``classes``, the pieces' mean intensities, weighted by size,
-    are divided by k-means, and the classes are the segments.  Takes about 12 bytes of memory a voxel, at most
+    are divided by k-means, and the classes are the segments.  Takes about 20 bytes of memory a voxel, at most
     134,217,728 voxels (512^3).  With 'inside', its bounding box is divided and pieces are cut off at its surface.
     NaN and infinite voxels get no label.  A single slice is divided in its plane.
     """
