@@ -71,7 +71,7 @@ def test_a_single_seed_without_a_box_starts_from_its_own_value():
 
 def test_segments_learn_their_own_interval(body):
     image = volume(body)
-    found = grow(image, seed(image, (5, 9, 9), "Bright"), seed(image, (12, 19, 20), "Dark"))
+    found = grow(image, seed(image, (5, 9, 9), "Bright"), seed(image, (12, 19, 20), "Dark"), multiplier=2.5)
     limits = found.meta["limits"]
     assert limits["Bright"][0] > limits["Dark"][0] + 50
     assert (found.array[3:6, 6:12, 8:14] == 1).mean() > 0.95
