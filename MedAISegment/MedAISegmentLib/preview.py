@@ -40,8 +40,9 @@ class PreviewPane:
         self._job: Any = None
         self._wanted = False
         self._observed: list[tuple[Any, int]] = []
-        self._cost: tuple[Any, float] | None = None
+        self._costs: tuple[Any, list[float]] = (None, [])
         self._key: Any = None
+        self._thin = 1
         self._timer, self._poller = qt.QTimer(), qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(DEBOUNCE_MS)
@@ -111,7 +112,9 @@ class PreviewPane:
             return
         self._follow(sliceNode(request.view), request.volumeNode, request.seedsNode, request.roiNode)
         key = (request.volumeNode.GetID(), tuple(s["step"] for s in request.steps if s.get("enabled", True)))
-        cost = self._cost[1] if self._cost is not None and self._cost[0] == key else None
+        known = self._costs[1] if self._costs[0] == key else []
+        # The first answer also loaded libraries, so what it took says nothing about the next.
+        cost = known[-1] if len(known) > 1 else None
         try:
             inputs, settings = self._slabs.cut(request, cost)
             self._job = self._submit(TASK, inputs, settings)
@@ -121,7 +124,7 @@ class PreviewPane:
         if self._job is None:
             self._say(_("No preview while a run is going on."))
             return
-        self._key = key
+        self._key, self._thin = key, settings["thin"]
         if self.shown is None:
             self.ui.previewNote.setText(_("Computing the preview..."))
         self._poller.start()
@@ -165,7 +168,8 @@ class PreviewPane:
 
     def _show(self, found: dict[str, Any]) -> None:
         self.shown = found
-        self._cost = (self._key, found["seconds"] / max(1, found["slices"]))
+        known = self._costs[1] if self._costs[0] == self._key else []
+        self._costs = self._key, [*known[-1:], found["seconds"] * self._thin**2 / max(1, found["slices"])]
         width = max(120, self.ui.previewBefore.property("width"))
         for label, name in ((self.ui.previewBefore, "before"), (self.ui.previewAfter, "after")):
             label.setPixmap(pixmapOf(found[name], found["pixel_mm"], width, PICTURE_PX))
@@ -184,4 +188,6 @@ class PreviewPane:
         ]
         if not found["same_scale"]:
             lines.append(_("The two pictures have their own grey scales."))
+        if self._thin > 1:
+            lines.append(_("Every {n}th voxel only, because these steps are slow.").format(n=self._thin))
         return " ".join([*lines, *found["notes"]])

@@ -66,7 +66,7 @@ class SlabSource:
         from medai.mrml import volume_geometry
         from medai.mrml.arrays import from_image
         from medai.mrml.quantities import modality_of, unit_of
-        from medai.segment.preview import halo_of, slab_around, slice_at
+        from medai.segment.preview import effort_for, slab_around, slice_at
 
         node = request.volumeNode
         geometry = volume_geometry(node)
@@ -74,14 +74,14 @@ class SlabSource:
         placed = [read(source).values for read, source in readers if source is not None]
         steps = filled(request.steps, *placed)
         axis, index = slice_at(geometry, *planeOf(request.view, geometry))
-        halo = halo_of(steps, secondsPerSlice)
-        array, grid, position = slab_around(from_image(node.GetImageData()), geometry, axis, index, halo)
+        halo, thin = effort_for(steps, secondsPerSlice)
+        array, grid, position = slab_around(from_image(node.GetImageData()), geometry, axis, index, halo, thin)
         inputs = {"volume": Volume(array, grid, modality=modality_of(node), unit=unit_of(node))}
         labels = self._labelsFor(request)
         if labels is not None:
-            values = slab_around(labels.array, geometry, axis, index, halo)[0]
+            values = slab_around(labels.array, geometry, axis, index, halo, thin)[0]
             inputs["labels"] = labels.replace(array=values, geometry=grid, meta={}, flags=())
-        return inputs, {"pipeline": steps, "axis": axis, "position": position, "window": _window(node)}
+        return inputs, {"pipeline": steps, "axis": axis, "position": position, "window": _window(node), "thin": thin}
 
     def _labelsFor(self, request: PreviewRequest) -> Any:
         from MedAISegmentLib.logic import readLabels

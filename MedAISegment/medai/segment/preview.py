@@ -33,8 +33,8 @@ SAMPLE = 1 << 16
 """Values that percentiles are taken from."""
 QUICK = 3.0
 """Summed weight up to which three slices are looked at before anything was measured."""
-BUDGET_S = 0.06
-"""Time for the steps; the pictures and the way to and from the worker take as long again."""
+BUDGET_S, LONGEST_S = 0.06, 0.08
+"""Time for the steps, with neighbouring slices and alone: pictures and the way to the worker take as long again."""
 FILL = 0.3
 """Opacity of a segment inside its outline."""
 UNSEEN = ("Model", "Atlas")
@@ -93,23 +93,26 @@ def slice_at(geometry: Geometry, normal_ras: Sequence[float], point_ras: Sequenc
     return axis, min(max(index, 0), geometry.shape[axis] - 1)
 
 
-def halo_of(pipeline: Any, seconds_per_slice: float | None = None) -> int:
-    """Return how many slices to each side the steps get: 4, 1, or 0 where they are slow.
+def effort_for(pipeline: Any, seconds_per_slice: float | None = None) -> tuple[int, int]:
+    """Return how many slices to each side the steps get (4, 1 or 0), and every how manyth voxel of them (1, 2 or 4).
 
     Parameters
     ----------
     pipeline : Pipeline or list of dict
         The steps; before anything was measured, those that are quick on a whole image get three slices.
     seconds_per_slice : float, optional
-        What the same steps took before; as many slices are taken as fit into :data:`BUDGET_S`.
+        What the same steps took before on all voxels of a slice; as much is taken as fits into :data:`BUDGET_S`.
     """
-    if seconds_per_slice is not None:
-        return next((halo for halo in (4, 1) if (2 * halo + 1) * seconds_per_slice <= BUDGET_S), 0)
-    steps = pipeline.steps if isinstance(pipeline, Pipeline) else parse_pipeline(pipeline, result="any").steps
-    return 1 if sum(find_step(item.step).weight for item in steps if item.enabled) <= QUICK else 0
+    if seconds_per_slice is None:
+        steps = pipeline.steps if isinstance(pipeline, Pipeline) else parse_pipeline(pipeline, result="any").steps
+        return (1 if sum(find_step(item.step).weight for item in steps if item.enabled) <= QUICK else 0), 1
+    halo = next((halo for halo in (4, 1) if (2 * halo + 1) * seconds_per_slice <= BUDGET_S), 0)
+    return halo, next((thin for thin in (1, 2) if seconds_per_slice / thin**2 <= LONGEST_S), 4)
 
 
-def slab_around(array: Array, geometry: Geometry, axis: int, index: int, halo: int) -> tuple[Array, Geometry, int]:
+def slab_around(
+    array: Array, geometry: Geometry, axis: int, index: int, halo: int, thin: int = 1
+) -> tuple[Array, Geometry, int]:
     """Return a copy of the slices around one, their grid, and where the one is among them.
 
     Parameters
@@ -121,14 +124,20 @@ def slab_around(array: Array, geometry: Geometry, axis: int, index: int, halo: i
         The slice, as :func:`slice_at` gives it.
     halo : int
         Slices to each side, as far as there are any.
+    thin : int
+        Within a slice, only every so manyth row and column is taken.
     """
     size = geometry.shape[axis]
     first, stop = max(0, index - halo), min(size, index + halo + 1)
-    start, shape = [0, 0, 0], list(geometry.shape)
-    start[axis], shape[axis] = first, stop - first
-    box = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
-    grid = geometry.crop((start[0], start[1], start[2]), (shape[0], shape[1], shape[2]))
-    return np.ascontiguousarray(array[box]), grid, index - first
+    box = tuple(slice(first, stop) if n == axis else slice(None, None, thin) for n in range(3))
+    found = np.ascontiguousarray(array[box])
+    affine = geometry.ijk_to_ras.copy()
+    affine[:3, 3] += first * affine[:3, 2 - axis]
+    for other in range(3):
+        if other != axis:
+            affine[:3, 2 - other] *= thin
+    k, j, i = found.shape[:3]
+    return found, Geometry((k, j, i), affine), index - first
 
 
 def preview(

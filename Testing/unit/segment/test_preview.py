@@ -13,7 +13,7 @@ from medai.core.task import run_task
 from medai.core.volume import Volume
 from medai.segment.pipeline import apply_filters, run
 from medai.segment.plane import plane_of
-from medai.segment.preview import BINS, LARGEST_PICTURE, halo_of, preview, slab_around, slice_at
+from medai.segment.preview import BINS, LARGEST_PICTURE, effort_for, preview, slab_around, slice_at
 
 MEDIAN = [{"step": "median", "settings": {"radius": 1}}]
 OTSU = [{"step": "threshold"}]
@@ -194,12 +194,31 @@ def test_large_slices_are_thinned_out_for_the_picture_only():
     assert found.segments[0]["voxels"] == 300 * 1030
 
 
-def test_halo_follows_the_weight_and_then_the_clock():
-    assert halo_of(MEDIAN) == 1
-    assert halo_of([*MEDIAN] * 9) == 0
-    assert halo_of(MEDIAN, 0.001) == 4
-    assert halo_of(MEDIAN, 0.015) == 1
-    assert halo_of(MEDIAN, 0.5) == 0
+@pytest.mark.parametrize(
+    ("seconds", "effort"),
+    [(0.001, (4, 1)), (0.015, (1, 1)), (0.07, (0, 1)), (0.2, (0, 2)), (0.5, (0, 4)), (9.0, (0, 4))],
+)
+def test_effort_follows_the_clock(seconds, effort):
+    assert effort_for(MEDIAN, seconds) == effort
+
+
+def test_effort_follows_the_weight_before_there_is_a_clock():
+    assert effort_for(MEDIAN) == (1, 1)
+    assert effort_for([*MEDIAN] * 9) == (0, 1)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_thinned_slab_lies_where_it_was(image, axis):
+    array, grid, position = slab_around(image.array, image.geometry, axis, 5, 1, 2)
+    assert array.shape == tuple(3 if n == axis else size // 2 for n, size in enumerate(image.array.shape))
+    index = [2, 2, 2]
+    index[axis] = position
+    k, j, i = (5 if n == axis else 2 * v for n, v in enumerate(index))
+    assert array[tuple(index)] == image.array[k, j, i]
+    assert np.allclose(grid.to_ras(index[::-1]), image.geometry.to_ras((i, j, k)))
+    slab = image.replace(array=array, geometry=grid)
+    full = plane_of(image.geometry, axis).pixel_mm
+    assert preview(slab, MEDIAN, axis, position).pixel_mm == pytest.approx((2 * full[0], 2 * full[1]))
 
 
 def test_task_gives_the_fields(image):
