@@ -1,5 +1,6 @@
 """Filters against noise."""
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -56,27 +57,32 @@ def torch_slabs(array: np.ndarray, reach: int, function: Any) -> np.ndarray:
 
 
 def torch_mean(radius: int) -> Any:
-    import torch
+    def run(array: np.ndarray) -> Any:
+        import torch
 
-    return lambda array: torch_slabs(
-        array, radius, lambda slab: torch.nn.functional.avg_pool3d(slab, 2 * radius + 1, stride=1)
-    )
+        return torch_slabs(array, radius, lambda slab: torch.nn.functional.avg_pool3d(slab, 2 * radius + 1, stride=1))
+
+    return run
 
 
 def torch_gaussian(sigma: float) -> Any:
-    import torch
-
     reach = int(4 * sigma + 0.5)
-    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    weights /= weights.sum()
-    size = len(weights)
 
-    def smooth(slab: Any) -> Any:
-        for shape in ((size, 1, 1), (1, size, 1), (1, 1, size)):
-            slab = torch.nn.functional.conv3d(slab, weights.reshape(1, 1, *shape))
-        return slab
+    def run(array: np.ndarray) -> Any:
+        import torch
 
-    return lambda array: torch_slabs(array, reach, smooth)
+        weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+        weights /= weights.sum()
+        size = len(weights)
+
+        def smooth(slab: Any) -> Any:
+            for shape in ((size, 1, 1), (1, size, 1), (1, 1, size)):
+                slab = torch.nn.functional.conv3d(slab, weights.reshape(1, 1, *shape))
+            return slab
+
+        return torch_slabs(array, reach, smooth)
+
+    return run
 
 
 def torch_median(array: np.ndarray) -> Any:
@@ -126,7 +132,7 @@ def cases() -> list[dict[str, Any]]:
         },
         {
             "name": "median 5x5x5",
-            "slices": 64,
+            "slices": 100,
             "ours": step("median", radius=2),
             "peers": {"SimpleITK": simpleitk("Median", (2, 2, 2))},
         },
@@ -141,19 +147,18 @@ def cases() -> list[dict[str, Any]]:
         },
         {
             "name": "curvature diffusion, 5 steps",
-            "slices": 64,
             "ours": step("anisotropic_diffusion"),
             "peers": {"SimpleITK": simpleitk("CurvatureAnisotropicDiffusion", 0.0625, 3.0, 1, 5, real=True)},
         },
         {
             "name": "bilateral, sigma 1 and 50",
-            "slices": 32,
+            "slices": 100,
             "ours": step("bilateral"),
             "peers": {"SimpleITK": simpleitk("Bilateral", 1.0, 50.0)},
         },
         {
             "name": "non-local means, patch 3, distance 2",
-            "slices": 32,
+            "slices": 100,
             "ours": step("non_local_means", noise_sigma=20.0),
             "peers": {
                 "scikit-image": skimage(
@@ -163,14 +168,12 @@ def cases() -> list[dict[str, Any]]:
         },
         {
             "name": "total variation, 20 iterations",
-            "slices": 32,
+            "slices": 100,
             "ours": step("total_variation", weight=30.0, tolerance=1e-9, max_iterations=20),
             "peers": {"scikit-image": skimage("denoise_tv_chambolle", weight=30.0, eps=1e-9, max_num_iter=20)},
         },
     ]
-    try:
-        import torch  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec("torch") is None:
         return found
     found[0]["peers"]["torch in slabs"] = torch_mean(1)
     found[1]["peers"]["torch in slabs"] = torch_median
