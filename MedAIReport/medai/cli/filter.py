@@ -42,7 +42,9 @@ def filter_command(
             if pipeline
             else parse_pipeline(parse_steps(step or []), where="options", result="image")
         )
-        require_writable(out, image)
+        # A grid that is taken from another image is an input, too.
+        grids = [Path(item.settings["reference"]) for item in steps.steps if item.settings.get("reference")]
+        require_writable(out, image, *grids, *([Path(labels)] if labels else []))
         with bar(json) as progress:
             volume = read_volume(image, series_uid=series or None)
             start = read_labelmap(labels) if labels else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -11,7 +12,7 @@ def require_writable(out: Path, *inputs: Path) -> None:
     Raises
     ------
     OutputError
-        If ``out`` is a folder, its folder is missing, or it is one of the inputs.
+        If ``out`` is a folder, its folder is missing or may not be written to, or it is one of the inputs.
     """
     from medai.core.errors import OutputError
     from medai.core.io.formats import writable_suffix
@@ -21,5 +22,9 @@ def require_writable(out: Path, *inputs: Path) -> None:
         raise OutputError(f"Cannot write {out.name!r}: a folder of that name exists.")
     if not out.parent.is_dir():
         raise OutputError(f"Cannot write {out.name!r}: its folder does not exist.", hint="Create the folder first.")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"Cannot write {out.name!r}: its folder may not be written to.", hint="Choose another folder."
+        )
     if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):
-        raise OutputError("The output is the input image.", hint="Choose another name.")
+        raise OutputError("The output is one of the inputs.", hint="Choose another name.")

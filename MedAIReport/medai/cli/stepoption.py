@@ -14,7 +14,7 @@ def parse_steps(texts: list[str]) -> list[dict[str, Any]]:
     Raises
     ------
     SettingsError
-        If a part is not ``key=value``, or a key is given twice.
+        If a part is not ``key=value``, a key is given twice, or a value holds NaN or is nested too deep.
     """
     from medai.core.errors import SettingsError
 
@@ -29,7 +29,7 @@ def parse_steps(texts: list[str]) -> list[dict[str, Any]]:
                 raise SettingsError(
                     f"The step {text!r} cannot be read at {part!r}.", hint="Write it as median:radius=2."
                 )
-            settings[key] = _value(value.strip())
+            settings[key] = _value(value.strip(), f"{name.strip()}.{key}")
         steps.append({"step": name.strip(), "settings": settings})
     return steps
 
@@ -51,8 +51,13 @@ def _split(text: str) -> list[str]:
     return [part for part in parts if part.strip()]
 
 
-def _value(text: str) -> Any:
+def _value(text: str, where: str) -> Any:
+    from medai.core.settings import load_json
+
     try:
-        return json.loads(text)
+        json.loads(text)
     except ValueError:
         return text
+    except RecursionError:
+        pass  # refused below
+    return load_json(text, where=where)

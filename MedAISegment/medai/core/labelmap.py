@@ -152,7 +152,8 @@ class LabelMap:
             if item.name == name:
                 return item
         raise InputError(
-            f"There is no segment called {name!r}.", hint=f"Known: {', '.join(s.name for s in self.segments)}."
+            f"There is no segment called {name!r}.",
+            hint=f"Known: {', '.join(s.name for s in self.segments) or 'none'}.",
         )
 
     def mask(self, segment: Segment) -> npt.NDArray[np.bool_]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import SimpleITK
 
 TEMPLATE = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+LARGEST_MM = 3000.0
+"""Longest side of an image that may hold a head: a whole body; more is a wrong spacing, and would not fit in memory."""
 COARSE_MM, FINE_MM = 6.0, 4.0
 """Spacing of the images that are compared; finer costs time and does not move the regions."""
 UP_MM, FORWARD_MM = (-15, 0, 15, 30, 45, 60), (-20, 0, 20)
@@ -117,6 +119,11 @@ def fit_template(volume: Volume, *, progress: ProgressFn, cancel: CancelToken) -
         raise InputError(
             f"The image covers {extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f} mm, too little to hold a brain.",
             hint="Give the regions yourself, or segment the whole image.",
+        )
+    if extent.max() > LARGEST_MM:
+        raise InputError(
+            f"The image covers {extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f} mm, too much for a head.",
+            hint="Check the spacing, or crop the image to the head.",
         )
     template = sitk.Cast(sitk.ReadImage(str(template_path())), sitk.sitkFloat32)
     brain = sitk.Cast(template > 0, sitk.sitkUInt8)

@@ -118,9 +118,18 @@ def histogram_of(
     Raises
     ------
     InputError
-        If there is no finite value.
+        If there is no finite value, or whole numbers beyond 2^53 lie too close together.
     """
-    low, high, _, ignored = value_range(array, mask, cancel)
+    low, high, counted, ignored = value_range(array, mask, cancel)
+    if array.dtype.kind in "iu" and np.spacing(float(max(abs(low), abs(high)))) > 1:
+        value = np.array([float(low)])
+        if low == high:
+            return Histogram(np.array([counted], dtype=np.int64), value, value, True, ignored)
+        if np.spacing(float(max(abs(low), abs(high)))) > (high - low) / bins:
+            raise InputError(
+                f"The values from {low} to {high} cannot be told apart as real numbers.",
+                hint="Subtract the smallest value from the image first.",
+            )
     if array.dtype.kind in "iub" and int(high) - int(low) < EXACT:
         size = int(high) - int(low) + 1
         counts = sum(_slabs(array, _counter_of_whole_numbers(array, mask, int(low), size), cancel))

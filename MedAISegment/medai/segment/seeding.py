@@ -79,18 +79,25 @@ def read_markups(path: str | Path) -> tuple[Seed, ...]:
         if system not in ("LPS", "RAS", "0", "1", 0, 1):
             raise InputError(f"{name}: the coordinate system of the points is neither LPS nor RAS.")
         sign = 1.0 if system in ("RAS", "0", 0) else -1.0
-        for number, point in enumerate(points.get("controlPoints", []), start=1):
+        placed = points.get("controlPoints", [])
+        if not isinstance(placed, list):
+            raise InputError(f"{name}: the control points are no list.", hint="Save the points in Slicer as .mrk.json.")
+        for number, point in enumerate(placed, start=1):
             if not isinstance(point, dict) or point.get("positionStatus", "defined") != "defined":
                 continue
             position = point.get("position")
             if not isinstance(position, list) or len(position) != 3 or not all(_is_number(v) for v in position):
                 raise InputError(f"{name}: point {number} has no position of three numbers.")
-            ras = (sign * position[0], sign * position[1], float(position[2]))
-            seeds.append(Seed(ras=ras, segment=segment_of_label(str(point.get("label", "")))))
+            label = point.get("label")
+            values = {
+                "ras": [sign * float(position[0]), sign * float(position[1]), float(position[2])],
+                "segment": segment_of_label(label if isinstance(label, str) else ""),
+            }
+            seeds.append(Seed.parse(values, where=f"{name}: point {number}"))
     if not seeds:
         raise InputError(f"{name} holds no placed point.", hint="Place at least one point.")
     return tuple(seeds)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300

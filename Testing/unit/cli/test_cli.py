@@ -88,7 +88,7 @@ def test_segment_with_a_pipeline_file(image, tmp_path):
         (["run", "{tmp}/missing.nii.gz", "--protocol", "otsu", "--out", "{tmp}/o"], "missing.nii.gz"),
         (["run", "{image}", "--protocol", "otsu", "--out", "{image}"], "is a file"),
         (["segment", "{image}", "--out", "{tmp}/s.nii.gz"], "one of --model, --recipe"),
-        (["segment", "{image}", "--model", "hippocampus", "--out", "{image}"], "output is the input"),
+        (["segment", "{image}", "--model", "hippocampus", "--out", "{image}"], "output is one of the inputs"),
         (["segment", "{image}", "--model", "hippocampus", "--out", "{tmp}/no/s.nii.gz"], "does not exist"),
         (["evaluate", "{image}", "{tmp}"], "not one of each"),
         (["train", "--data", "{tmp}", "--out", "{tmp}/m", "--recipe", "{tmp}/r.json"], "r.json"),

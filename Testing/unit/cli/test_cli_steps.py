@@ -78,6 +78,38 @@ def test_filter_never_replaces_its_input(image):
     assert image.read_bytes() == before
 
 
+def test_filter_never_replaces_its_labels_or_its_reference(image, tmp_path):
+    labels, grid = tmp_path / "labels.nii.gz", tmp_path / "grid.nii.gz"
+    write_labelmap(LabelMap(np.ones((12, 14, 16), np.uint8), read_volume(image).geometry, (Segment(1, "A"),)), labels)
+    grid.write_bytes(image.read_bytes())
+    for path, words in (
+        (labels, ["--step", "gaussian", "--labels", labels]),
+        (grid, ["--step", f"resample_to:reference={grid}"]),
+    ):
+        before = path.read_bytes()
+        result = run("filter", image, "--out", path, *words)
+        assert result.exit_code == 2
+        assert "output is one of the inputs" in result.output
+        assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write to every folder")
+def test_a_folder_that_may_not_be_written_to_is_found_out_before_reading(image, tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    for command in ("filter", "segment"):
+        step = "gaussian" if command == "filter" else "threshold"
+        result = run(command, tmp_path / "no-such-image.nii.gz", "--step", step, "--out", folder / "o.nii.gz")
+        assert result.exit_code == 2
+        assert "may not be written to" in result.output
+
+
+def test_values_of_steps_are_as_strict_as_a_pipeline_file():
+    for text in ("[" * 100_000, '{"a":1,"a":2}', "NaN"):
+        with pytest.raises(SettingsError):
+            parse_steps([f"gaussian:sigma_mm={text}"])
+
+
 def test_segment_by_steps_on_the_command_line(image, tmp_path):
     out = tmp_path / "labels.nii.gz"
     result = run("segment", image, "--step", "median", "--step", "threshold:name=Bright spot", "--out", out)

@@ -64,11 +64,20 @@ def test_slicers_markups_are_read_in_their_coordinate_system(tmp_path):
         ({"coordinateSystem": "XYZ"}, "coordinate system"),
         ({"controlPoints": [{"label": "a", "position": [1, 2]}]}, "point 1"),
         ({"controlPoints": [{"label": "a", "position": [1, 2, "3"]}]}, "point 1"),
+        ({"controlPoints": [{"label": "a", "position": [10**400, 2, 3]}]}, "point 1"),
+        ({"controlPoints": None}, "no list"),
+        ({"controlPoints": 3}, "no list"),
     ],
 )
 def test_markups_that_do_not_fit_are_refused(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         read_markups(write(tmp_path / "a.mrk.json", **changes))
+
+
+@pytest.mark.parametrize("label", [None, 7, ["x"]])
+def test_a_label_that_is_no_text_names_nothing(tmp_path, label):
+    found = read_markups(write(tmp_path / "a.mrk.json", controlPoints=[{"label": label, "position": [1, 2, 3]}]))
+    assert [seed.segment for seed in found] == ["Segment"]
 
 
 def test_other_json_is_no_markups_file(tmp_path):

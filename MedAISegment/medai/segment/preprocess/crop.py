@@ -20,6 +20,8 @@ Size = Annotated[float, Field(gt=0, le=1e6)]
 Count = Annotated[int, Field(ge=0)]
 ROUNDING = 1e-6
 """Voxels by which rounding may push a centre out of the region."""
+FAR = 1e12
+"""Millimetres and voxels beyond which no image reaches."""
 
 
 class CropSettings(Settings):
@@ -101,7 +103,8 @@ def _region(grid: Geometry, settings: CropSettings) -> tuple[np.ndarray, np.ndar
     centre = grid.centre if settings.centre_ras is None else np.asarray(settings.centre_ras)
     half = np.asarray(settings.size_mm) / 2
     corners = np.array([(a, b, c) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)]) * half + centre
-    index = grid.to_ijk(corners)
+    # Far beyond any image numbers would overflow; the box stays outside, or around all of it.
+    index = np.clip(grid.to_ijk(np.clip(corners, -FAR, FAR)), -FAR, FAR)
     low = np.ceil(index.min(axis=0) - ROUNDING)
     high = np.floor(index.max(axis=0) + ROUNDING)
     # Thinner than a voxel and between two centres: the voxel that holds its middle.

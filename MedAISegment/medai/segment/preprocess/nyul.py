@@ -225,6 +225,11 @@ def _piecewise(marks: Sequence[float], values: Sequence[float]) -> Any:
     targets = np.bincount(place, weights=np.asarray(values)) / np.bincount(place)
     with np.errstate(over="ignore"):
         slopes = np.diff(targets) / np.diff(sources)
+    if not np.isfinite(slopes).all():
+        raise InputError(
+            f"The landmarks from {sources[0]:g} to {sources[-1]:g} lie too close together for the standard's values.",
+            hint="Multiply the image by a constant first.",
+        )
     first, last = float(slopes[0]), float(slopes[-1])
 
     def curve(given: Reals) -> Reals:

@@ -69,6 +69,11 @@ class Pad(Filter):
                     f"pad.value: {settings.value:g} is no value of the image's type {dtype.name}.",
                     hint=f"Use a whole number from {info.min} to {info.max}.",
                 )
+        if settings.mode == "constant" and dtype.kind == "f" and abs(settings.value) > float(np.finfo(dtype).max):
+            raise SettingsError(
+                f"pad.value: {settings.value:g} is beyond the numbers of the image's type {dtype.name}.",
+                hint="Use a smaller number.",
+            )
         wide = []
         for axis, (size, spacing) in enumerate(zip(grid.shape, grid.spacing_kji, strict=True)):
             unit = spacing if settings.unit == "mm" else 1.0

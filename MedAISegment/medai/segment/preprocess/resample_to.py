@@ -96,6 +96,12 @@ class ResampleTo(Filter):
         check_size(target.shape, settings.max_voxels, "resample_to.reference", "Choose a coarser or smaller reference.")
         _require_overlap(value.geometry, target)
         kept = settings.interpolator == "nearest" and value.array.dtype.kind in "iu"
+        limit = float(np.finfo(value.array.dtype if value.array.dtype.kind == "f" else np.float32).max)
+        if settings.fill is not None and not kept and abs(settings.fill) > limit:
+            raise SettingsError(
+                f"resample_to.fill: {settings.fill:g} is beyond the numbers of the result's type.",
+                hint="Use a smaller number.",
+            )
         if settings.fill is not None and kept and not _fits(settings.fill, value.array.dtype):
             raise SettingsError(
                 f"resample_to.fill: {settings.fill:g} is no value of the image's type {value.array.dtype.name}.",

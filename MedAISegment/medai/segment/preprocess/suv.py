@@ -228,7 +228,14 @@ def _left(meta: Mapping[str, str], settings: SuvSettings, corrected: list[str]) 
                 hint="Give the minutes as suv.delay_min.",
             )
         delay = seconds / 60
-    return float(2.0 ** (-60 * delay / half_life))
+    halvings = 60 * delay / half_life
+    if halvings > MOST_HALF_LIVES:
+        raise InputError(
+            f"The scan lies {delay:.4g} min after the injection, which is implausible for a half-life of "
+            f"{half_life / 60:.4g} min.",
+            hint="Check suv.delay_min and suv.half_life_min.",
+        )
+    return float(2.0**-halvings)
 
 
 def _why(meta: Mapping[str, str]) -> str:

@@ -135,6 +135,7 @@ def _stripe(
 def smoothed(counts: npt.NDArray[np.int64], sigma: float) -> npt.NDArray[np.float64]:
     """Return counts convolved with a Gaussian of ``sigma`` bins, zeros beyond the ends."""
     reach = math.ceil(4 * sigma)
+    sigma = max(sigma, 1e-9)  # far less than a bin: nothing is smoothed
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     return np.asarray(np.convolve(counts, kernel / kernel.sum(), mode="full")[reach : reach + counts.size])
 

@@ -7,6 +7,7 @@ paper; where scikit-image has the method, the result is its own on the same hist
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -128,4 +129,11 @@ def first_bright_value(histogram: Histogram, method: str) -> float:
     method : str
         Key of :data:`METHODS`.
     """
+    # A power of two changes no digit, and keeps squares of huge or tiny values within the numbers there are.
+    exponent = int(np.frexp(np.abs(histogram.centres).max())[1])
+    if abs(exponent) > 300:
+        scaled = replace(
+            histogram, centres=np.ldexp(histogram.centres, -exponent), edges=np.ldexp(histogram.edges, -exponent)
+        )
+        return float(histogram.edges[METHODS[method](scaled) + 1])
     return float(histogram.edges[METHODS[method](histogram) + 1])
