@@ -82,10 +82,10 @@ def measured(panel: Any, name: str, steps: list[dict[str, Any]], repeat: int) ->
         panel.preview.ask()
 
     first, found = answer(panel, change)
-    for _ in range(3):  # until the pane knows what the steps cost
-        answer(panel, panel.preview.ask)
     if found is None:
         return f"| {title} | - | - | - | - | - | {panel.ui.previewNote.text[:90]} |"
+    for _ in range(3):  # until the pane knows what the steps cost
+        answer(panel, panel.preview.ask)
     times, shares = [], []
     for _ in range(repeat):
         seconds, found = answer(panel, panel.preview.ask)
