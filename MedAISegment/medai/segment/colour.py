@@ -53,11 +53,15 @@ def by_component(
         return function(array, progress)
     count = array.shape[3]
     if colour == "channel":
-        parts = [
-            function(np.ascontiguousarray(array[..., n]), sub_progress(progress, n / count, (n + 1) / count))
-            for n in range(count)
-        ]
-        return np.stack(parts, axis=3)
+        joined: Array | None = None
+        for n in range(count):
+            part = sub_progress(progress, n / count, (n + 1) / count)
+            found = function(np.ascontiguousarray(array[..., n]), part)
+            if joined is None:
+                joined = np.empty((*found.shape, count), found.dtype)
+            joined[..., n] = found
+        assert joined is not None  # an image has at least one component
+        return joined
     if count != 3:
         raise UnsupportedInput(f"The luminance needs red, green and blue, given {count} components per voxel.")
     luma: Array = np.tensordot(array, np.asarray(LUMA, dtype=np.float32), axes=1)

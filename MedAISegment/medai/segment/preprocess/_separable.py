@@ -18,7 +18,7 @@ import numpy.typing as npt
 from medai.core.progress import CancelToken, ProgressFn, sub_progress
 
 from ..slabs import for_slabs
-from ._components import real_type
+from ._values import real_type
 
 Array = npt.NDArray[Any]
 Border = Literal["reflect", "nearest"]

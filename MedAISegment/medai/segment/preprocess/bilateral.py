@@ -14,10 +14,11 @@ from medai.core.progress import CancelToken, ProgressFn
 from medai.core.settings import Settings
 from medai.core.volume import Volume
 
+from ..colour import by_component
 from ._base import Filter
-from ._components import by_component, real_type
 from ._finite import require_finite
 from ._flat_tiles import Scratch, Triple, for_tiles, inside, load
+from ._values import real_type
 
 Array = npt.NDArray[Any]
 TILE = (16, 64, 512)

@@ -13,8 +13,8 @@ from medai.core.progress import CancelToken, ProgressFn
 from medai.core.settings import Settings
 from medai.core.volume import Volume
 
+from ..colour import by_component
 from ._base import Filter
-from ._components import by_component
 from ._separable import correlate
 
 Array = npt.NDArray[Any]
