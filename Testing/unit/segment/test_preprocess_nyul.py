@@ -38,8 +38,10 @@ def test_images_of_other_scales_become_alike(rng):
     images = list(brains(rng))
     standard = fit_nyul(images)
     medians = [np.median(image.array[image.array > image.array.mean()]) for image in images]
-    settings = {"standard": standard.values, "region": "above_mean"}
-    found = [Nyul().run(image, settings).array for image in images]
+    # Fit and filter look at the same voxels without being told to.
+    found = [Nyul().run(image, {"standard": standard.values}).array for image in images]
+    told = Nyul().run(images[0], {"standard": standard.values, "region": "above_mean"})
+    np.testing.assert_array_equal(found[0], told.array)
     after = [np.median(f[i.array > i.array.mean()]) for f, i in zip(found, images, strict=True)]
     assert np.std(after) / np.mean(after) < 0.05
     assert np.std(medians) / np.mean(medians) > 0.3
@@ -48,7 +50,7 @@ def test_images_of_other_scales_become_alike(rng):
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
 def test_landmarks_are_moved_and_lines_drawn_between_and_beyond(rng, dtype):
     array = rng.integers(10, 210, size=(5, 20, 20)).astype(dtype)
-    settings = {"percents": [5, 50, 95], "standard": [0, 30, 100]}
+    settings = {"percents": [5, 50, 95], "standard": [0, 30, 100], "region": "image"}
     found = Nyul().run(volume(array), settings).array
     a, b, c = np.percentile(array, (5, 50, 95), method="inverted_cdf").astype(float)
     values = array.astype(float)
@@ -61,7 +63,7 @@ def test_landmarks_are_moved_and_lines_drawn_between_and_beyond(rng, dtype):
 
 def test_landmarks_on_one_value_count_once():
     array = np.array([[[0, 0, 0, 0, 0, 0, 0, 5, 8, 10]]], dtype=np.int16)
-    settings = {"percents": [10, 50, 80, 100], "standard": [0, 20, 40, 100]}
+    settings = {"percents": [10, 50, 80, 100], "standard": [0, 20, 40, 100], "region": "image"}
     found = Nyul().run(volume(array), settings).array[0, 0]
     np.testing.assert_allclose(found[[0, 7, 8, 9]], [10, 40, 76, 100], rtol=1e-6)
 
@@ -145,4 +147,4 @@ def test_a_standard_is_not_saved_into_a_missing_folder(tmp_path):
 
 def test_a_constant_image_is_refused():
     with pytest.raises(InputError, match="nothing to standardise"):
-        Nyul().run(volume(np.full((2, 3, 4), 5.0)), {"percents": [1, 99], "standard": [0, 1]})
+        Nyul().run(volume(np.full((2, 3, 4), 5.0)), {"percents": [1, 99], "standard": [0, 1], "region": "image"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,12 @@ class NyulStandard(Settings):
 class NyulSettings(RegionSettings):
     """The standard to bring the image to: given here, or in a file."""
 
+    region: Literal["image", "nonzero", "above_mean"] = Field(
+        "above_mean",
+        title="Statistics from",
+        description="All voxels, those that are not 0, or those brighter than the mean, which leaves out the air;"
+        " the same as for the fit of the standard.",
+    )
     standard: tuple[float, ...] = Field(
         (), max_length=101, title="Standard", description="Value of each percentile on the standard scale."
     )
