@@ -90,14 +90,14 @@ def cases(wanted: list[str]) -> list[dict[str, Any]]:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        found += module.CASES
-    return [case for case in found if not wanted or any(word in case["name"] for word in wanted)]
+        found += [{**case, "file": path.stem} for case in module.CASES]
+    return [c for c in found if not wanted or any(word in c["name"] or word == c["file"] for word in wanted)]
 
 
 def main() -> int:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="words that a case's name must contain")
+    parser.add_argument("names", nargs="*", help="words of which a case's name must contain one, or files")
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--repeat", type=int, default=2)
     options = parser.parse_args()
