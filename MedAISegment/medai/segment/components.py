@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 
-from .runs import Runs, in_order, runs_of
+from .runs import MaskOf, Runs, in_order, runs_of
 from .slabs import for_slabs
 
 Connectivity = Literal[6, 18, 26]
@@ -73,8 +74,29 @@ def component_runs(
 
     Numbers and sizes are those of :func:`label_components`.
     """
-    runs = runs_of(mask, progress=progress, cancel=cancel)
-    if len(runs.starts) * VOXELS_PER_RUN > mask.size and len(runs.starts) > 1 << 12:
+    shape = (mask.shape[0], mask.shape[1], mask.shape[2])
+    return component_runs_of(
+        lambda start, stop: mask[start:stop],
+        shape,
+        connectivity,
+        progress=progress,
+        cancel=cancel,
+        message="Components",
+    )
+
+
+def component_runs_of(
+    mask_of: MaskOf,
+    shape: tuple[int, int, int],
+    connectivity: Connectivity,
+    *,
+    progress: ProgressFn,
+    cancel: CancelToken,
+    message: str = "",
+) -> tuple[Runs, npt.NDArray[np.int32], npt.NDArray[np.int64]] | None:
+    """Do what :func:`component_runs` does for a mask that is made slab by slab and never held as a whole."""
+    runs = runs_of(mask_of, shape, progress=progress, cancel=cancel, message=message)
+    if len(runs.starts) * VOXELS_PER_RUN > math.prod(shape) and len(runs.starts) > 1 << 12:
         return None
     numbers, sizes = runs.joined(connectivity, cancel)
     return runs, numbers, sizes

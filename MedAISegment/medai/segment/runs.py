@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from medai.core.progress import CancelToken, ProgressFn
 from .slabs import for_slabs
 
 Places = npt.NDArray[np.int64]
+MaskOf = Callable[[int, int], npt.NDArray[np.bool_]]
+"""``f(start, stop)``: a mask's slices from ``start`` to ``stop``."""
 SLAB_VOXELS = 1 << 20
 
 
@@ -46,22 +49,35 @@ class Runs:
 
     def paint(self, values: npt.NDArray[Any], *, progress: ProgressFn, cancel: CancelToken) -> npt.NDArray[Any]:
         """Return an image (K, J, I) with a value for each run and zero elsewhere."""
-        plane = self.shape[1] * (self.shape[2] + 1)
         result = np.empty(self.shape, dtype=values.dtype)
 
         def part(start: int, stop: int) -> None:
-            low, high = np.searchsorted(self.starts, [start * plane, stop * plane])
-            # Gap, run, gap, run, ..., gap: each with its value and its length.
-            bounds = np.empty(2 * (high - low) + 2, dtype=np.int64)
-            bounds[0], bounds[-1] = start * plane, stop * plane
-            bounds[1:-1:2], bounds[2:-1:2] = self.starts[low:high], self.ends[low:high]
-            steps = np.zeros(len(bounds) - 1, dtype=values.dtype)
-            steps[1::2] = values[low:high]
-            rows = np.repeat(steps, np.diff(bounds)).reshape(stop - start, self.shape[1], self.shape[2] + 1)
-            result[start:stop] = rows[..., : self.shape[2]]
+            result[start:stop] = self.slices(values, start, stop)
 
         for_slabs(self.shape[0], part, slab=_slab(self.shape), progress=progress, cancel=cancel, message="Components")
         return result
+
+    def slices(self, values: npt.NDArray[Any], start: int, stop: int) -> npt.NDArray[Any]:
+        """Return slices ``start`` to ``stop`` of what :meth:`paint` returns."""
+        plane = self.shape[1] * (self.shape[2] + 1)
+        low, high = np.searchsorted(self.starts, [start * plane, stop * plane])
+        # Gap, run, gap, run, ..., gap: each with its value and its length.
+        bounds = np.empty(2 * (high - low) + 2, dtype=np.int64)
+        bounds[0], bounds[-1] = start * plane, stop * plane
+        bounds[1:-1:2], bounds[2:-1:2] = self.starts[low:high], self.ends[low:high]
+        steps = np.zeros(len(bounds) - 1, dtype=values.dtype)
+        steps[1::2] = values[low:high]
+        rows = np.repeat(steps, np.diff(bounds)).reshape(stop - start, self.shape[1], self.shape[2] + 1)
+        return rows[..., : self.shape[2]]
+
+    def at(self, k: npt.ArrayLike, j: npt.ArrayLike, i: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the run of each voxel, -1 for one outside the mask."""
+        places = (np.asarray(k) * self.shape[1] + np.asarray(j)) * (self.shape[2] + 1) + np.asarray(i)
+        run = np.searchsorted(self.starts, places, side="right") - 1
+        inside = run >= 0
+        if len(self.ends):
+            inside &= places < self.ends[run]
+        return np.where(inside, run, -1)
 
     def joined(self, connectivity: int, cancel: CancelToken) -> tuple[npt.NDArray[np.int32], Places]:
         """Return each run's component, numbered from 1 in the order of first voxels, and the components' sizes.
@@ -107,13 +123,15 @@ class Runs:
         return in_order(groups, self.lengths)
 
 
-def runs_of(mask: npt.NDArray[np.bool_], *, progress: ProgressFn, cancel: CancelToken) -> Runs:
-    """Return the runs of a mask (K, J, I)."""
-    rows, width = mask.shape[1], mask.shape[2] + 1
+def runs_of(
+    mask_of: MaskOf, shape: tuple[int, int, int], *, progress: ProgressFn, cancel: CancelToken, message: str = ""
+) -> Runs:
+    """Return the runs of a mask (K, J, I) that need not be held as a whole; ``mask_of`` is called from threads."""
+    rows, width = shape[1], shape[2] + 1
 
     def part(start: int, stop: int) -> Places:
         padded = np.zeros((stop - start, rows, width), dtype=np.bool_)
-        padded[..., :-1] = mask[start:stop]
+        padded[..., :-1] = mask_of(start, stop)
         flat = padded.reshape(-1)
         changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
         # Each row ends outside the mask, so only the first one can begin with a change that has nothing before it.
@@ -121,9 +139,9 @@ def runs_of(mask: npt.NDArray[np.bool_], *, progress: ProgressFn, cancel: Cancel
         places: Places = np.concatenate([first, changes]) + start * rows * width
         return places
 
-    found = for_slabs(len(mask), part, slab=_slab(mask.shape), progress=progress, cancel=cancel, message="Components")
+    found = for_slabs(shape[0], part, slab=_slab(shape), progress=progress, cancel=cancel, message=message)
     changes = np.concatenate([np.zeros(0, dtype=np.int64), *found])
-    return Runs(changes[0::2].copy(), changes[1::2].copy(), (mask.shape[0], rows, mask.shape[2]))
+    return Runs(changes[0::2].copy(), changes[1::2].copy(), (shape[0], rows, shape[2]))
 
 
 def in_order(groups: npt.NDArray[Any], voxels: Places) -> tuple[npt.NDArray[np.int32], Places]:

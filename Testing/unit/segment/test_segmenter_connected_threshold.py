@@ -9,6 +9,8 @@ from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap, Segment
 from medai.core.progress import CancelToken, no_progress
 from medai.core.volume import Volume
+from medai.segment import components
+from medai.segment import runs as segment_runs
 from medai.segment.segmenters import SEGMENTERS
 from medai.segment.segmenters import _runs as runs
 
@@ -58,19 +60,29 @@ def test_parts_equal_scipys_labels(rng, connectivity, density):
     )
     for number in range(1, count + 1):
         place = tuple(int(v) for v in np.argwhere(expected == number)[0])
-        assert np.array_equal(parts.slices(0, 7, {parts.at(place)}), expected == number)
-    assert parts.at(tuple(int(v) for v in np.argwhere(~mask)[0])) == -1
+        assert parts.at(place) == number
+        assert np.array_equal(runs.chosen_mask(parts, {number})(0, 7), expected == number)
+    empty = np.argwhere(~mask)
+    assert {parts.at((int(k), int(j), int(i))) for k, j, i in empty[:: max(1, len(empty) // 50)]} == {0}
+    # What lies outside the mask is no component, and so never chosen.
+    assert not runs.chosen_mask(parts, {0})(0, 7).any()
+    assert np.array_equal(
+        parts.under(2, mask[2:5] & (expected[2:5] % 3 == 1)), np.unique(expected[2:5][expected[2:5] % 3 == 1])
+    )
 
 
 def test_noise_is_labelled_voxel_by_voxel_with_the_same_result(rng, monkeypatch):
     mask = rng.random((40, 80, 90)) < 0.4
     kept = runs.connected_parts(lambda a, b: mask[a:b], mask.shape, 6, progress=no_progress, cancel=CancelToken())
     assert isinstance(kept, runs._Labels)
-    monkeypatch.setattr(runs, "VOXELS_PER_RUN", 0)
+    monkeypatch.setattr(components, "VOXELS_PER_RUN", 0)
     quick = runs.connected_parts(lambda a, b: mask[a:b], mask.shape, 6, progress=no_progress, cancel=CancelToken())
     assert isinstance(quick, runs._Runs)
     place = tuple(int(v) for v in np.argwhere(mask)[len(np.argwhere(mask)) // 2])
-    assert np.array_equal(kept.slices(3, 30, {kept.at(place)}), quick.slices(3, 30, {quick.at(place)}))
+    assert kept.at(place) == quick.at(place)
+    for chosen in ({kept.at(place)}, {0, 1, kept.count}):
+        assert np.array_equal(runs.chosen_mask(kept, chosen)(3, 30), runs.chosen_mask(quick, chosen)(3, 30))
+    assert np.array_equal(kept.under(3, mask[3:9]), quick.under(3, mask[3:9]))
 
 
 def test_slabs_make_no_difference(rng, monkeypatch):
@@ -79,6 +91,7 @@ def test_slabs_make_no_difference(rng, monkeypatch):
     image = volume(array)
     whole = grow(image, seed(image, (4, 6, 6)), upper=5)
     monkeypatch.setattr(runs, "SLAB_VOXELS", 1)
+    monkeypatch.setattr(segment_runs, "SLAB_VOXELS", 1)
     assert np.array_equal(grow(image, seed(image, (4, 6, 6)), upper=5).array, whole.array)
 
 

@@ -7,6 +7,7 @@ from scipy import ndimage
 from medai.core.errors import InputError
 from medai.core.geometry import Geometry
 from medai.core.volume import Volume
+from medai.segment import runs as segment_runs
 from medai.segment.segmenters import SEGMENTERS
 from medai.segment.segmenters import _runs as runs
 
@@ -35,6 +36,7 @@ def test_equals_simpleitk(rng, monkeypatch, radius, shape):
     places = [tuple(int(v) for v in row) for row in np.argwhere(good)[[0, -1]]]
     image = volume(array)
     monkeypatch.setattr(runs, "SLAB_VOXELS", 30 * 34 * 2)
+    monkeypatch.setattr(segment_runs, "SLAB_VOXELS", 30 * 34 * 2)
     found = grow(image, *(seed(image, p) for p in places), lower=lower, upper=upper, radius=radius)
     expected = sitk.NeighborhoodConnected(
         sitk.GetImageFromArray(array), [p[::-1] for p in places], lower, upper, [radius] * 3, 1

@@ -19,9 +19,10 @@ from medai.core.volume import Volume
 
 from ..components import Connectivity
 from ..inside import InsideSettings
+from ..runs import MaskOf
 from ..seeds import Index, Seed, segments_of
 from ..slabs import for_slabs
-from ._runs import Mask, MaskOf, slab_of
+from ._runs import Mask, slab_of
 
 Array = npt.NDArray[Any]
 

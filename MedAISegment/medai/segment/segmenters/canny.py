@@ -24,7 +24,7 @@ from ._gradient import (
     slab_of,
     smoothed,
 )
-from ._runs import connected_parts
+from ._runs import connected_parts, keep_of
 
 ROWS = 64
 """Rows along J that are worked on at once: what is computed on the way then fits the processor's cache."""
@@ -86,29 +86,35 @@ class Canny(Segmenter):
         InputError
             If the image holds no finite value, or one above 1e12.
         """
-        low = require_moderate(value, self.title, cancel)
-        spacing = value.geometry.spacing_kji
-        smooth = smoothed(
-            value, settings.sigma_mm, low, progress=sub_progress(progress, 0.0, 0.3), cancel=cancel, message=self.title
-        )
-        upper = settings.upper
-        if upper is None:
-            upper = percentile_of_magnitude(smooth, settings.percentile, spacing, cancel=cancel)
-        lower = LOWER_PART * upper if settings.lower is None else min(settings.lower, upper)
-        strength = np.zeros(smooth.shape, dtype=np.uint8)  # 1: above lower, 2: above upper
-
-        def part(start: int, stop: int) -> None:
-            for row in range(0, smooth.shape[1], ROWS):
-                # Two rows more on each side are all that a voxel's result depends on.
-                first = max(0, row - 2)
-                found = maxima(smooth[:, first : row + ROWS + 2], start, stop, spacing)[:, row - first :][:, :ROWS]
-                strength[start:stop, row : row + ROWS] = (found > lower).view(np.uint8) + (found > upper).view(np.uint8)
-
-        second = sub_progress(progress, 0.3, 0.8)
-        slab = 2 * slab_of(smooth.shape)
-        for_slabs(len(smooth), part, slab=slab, progress=second, cancel=cancel, message=self.title)
+        strength, limits = _strength(value, settings, sub_progress(progress, 0.0, 0.8), cancel)
         mask = linked(strength, progress=sub_progress(progress, 0.8, 1.0), cancel=cancel)
-        return edge_labels(value, mask, settings.name, {"lower": lower, "upper": upper})
+        return edge_labels(value, mask, settings.name, limits)
+
+
+def _strength(
+    value: Volume, settings: CannySettings, progress: ProgressFn, cancel: CancelToken
+) -> tuple[npt.NDArray[np.uint8], dict[str, float]]:
+    """Return 1 for a candidate above ``lower``, 2 for one above ``upper``, else 0; and the two limits."""
+    low = require_moderate(value, Canny.title, cancel)
+    spacing = value.geometry.spacing_kji
+    first = sub_progress(progress, 0.0, 0.4)
+    smooth = smoothed(value, settings.sigma_mm, low, progress=first, cancel=cancel, message=Canny.title)
+    upper = settings.upper
+    if upper is None:
+        upper = percentile_of_magnitude(smooth, settings.percentile, spacing, cancel=cancel)
+    lower = LOWER_PART * upper if settings.lower is None else min(settings.lower, upper)
+    strength = np.zeros(smooth.shape, dtype=np.uint8)
+
+    def part(start: int, stop: int) -> None:
+        for row in range(0, smooth.shape[1], ROWS):
+            # Two rows more on each side are all that a voxel's result depends on.
+            begin = max(0, row - 2)
+            found = maxima(smooth[:, begin : row + ROWS + 2], start, stop, spacing)[:, row - begin :][:, :ROWS]
+            strength[start:stop, row : row + ROWS] = (found > lower).view(np.uint8) + (found > upper).view(np.uint8)
+
+    second, slab = sub_progress(progress, 0.4, 1.0), 2 * slab_of(smooth.shape)
+    for_slabs(len(smooth), part, slab=slab, progress=second, cancel=cancel, message=Canny.title)
+    return strength, {"lower": lower, "upper": upper}
 
 
 def maxima(smooth: Floats, start: int, stop: int, spacing: tuple[float, float, float]) -> Floats:
@@ -174,15 +180,15 @@ def linked(strength: npt.NDArray[np.uint8], *, progress: ProgressFn, cancel: Can
         cancel=cancel,
     )
 
-    def strong(start: int, stop: int) -> set[int]:
+    def strong(start: int, stop: int) -> npt.NDArray[np.int32]:
         return parts.under(start, strength[start:stop] == 2)
 
     found = for_slabs(shape[0], strong, slab=slab, progress=sub_progress(progress, 0.6, 0.8), cancel=cancel)
-    chosen = set().union(*found)
+    keep = keep_of(parts, np.concatenate(found))
     result = np.empty(shape, dtype=np.bool_)
 
     def fill(start: int, stop: int) -> None:
-        result[start:stop] = parts.slices(start, stop, chosen)
+        result[start:stop] = parts.slices(start, stop, keep)
 
     for_slabs(shape[0], fill, slab=slab, progress=sub_progress(progress, 0.8, 1.0), cancel=cancel)
     return result

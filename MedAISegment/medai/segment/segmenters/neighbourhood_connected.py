@@ -11,10 +11,11 @@ from medai.core.progress import CancelToken, ProgressFn, sub_progress
 from medai.core.volume import Volume
 
 from ..inside import inside_mask
+from ..runs import MaskOf
 from ..seeds import seeds_by_segment
 from ._base import Segmenter
 from ._grow import Claims, range_mask, require_in_range, require_inside
-from ._runs import Mask, MaskOf, chosen_mask, connected_parts
+from ._runs import Mask, chosen_mask, connected_parts
 from .connected_threshold import ConnectedThresholdSettings
 
 
@@ -84,8 +85,8 @@ class NeighbourhoodConnected(Segmenter):
         claims = Claims(value.geometry, seeds)
         for number, (segment, places) in enumerate(seeds.items()):
             chosen = {parts.at(place) for place in places}
-            if -1 in chosen:
-                which = next(n for n, place in enumerate(places, start=1) if parts.at(place) < 0)
+            if 0 in chosen:
+                which = next(n for n, place in enumerate(places, start=1) if parts.at(place) == 0)
                 raise InputError(
                     f"Seed {which} of {segment!r} has a value outside the limits within {settings.radius} voxels.",
                     hint="Move the point deeper into the structure, smooth the image, or use a smaller radius.",
