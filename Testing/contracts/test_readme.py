@@ -11,7 +11,7 @@ from medai.core.version import VERSION
 
 INSTALL_AND_RUN = "python3 -m venv .venv && .venv/bin/pip install -e '.[demo]' && .venv/bin/medai demo"
 INSTALL_AND_TEST = ".venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest"
-COMMANDS = ("demo", "run", "segment", "train", "evaluate", "info")
+COMMANDS = ("demo", "run", "filter", "segment", "steps", "train", "evaluate", "info")
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,9 @@ def test_every_command_of_the_table_exists(command: str, readme: str) -> None:
     assert f"| `medai {command}" in readme
     result = testing.CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0, result.output
-    (promised,) = re.findall(rf"^\| `medai {command}([^`]*)`", readme, re.MULTILINE)
-    for option in re.findall(r"--[a-z]+", promised):
+    promised = re.findall(rf"^\| `medai {command}([^|]*)", readme, re.MULTILINE)
+    assert promised
+    for option in re.findall(r"--[a-z]+", " ".join(promised)):
         assert option in result.output
 
 
