@@ -110,7 +110,7 @@ def label_noise(
     labels = np.empty(mask.shape, dtype=np.int32)
 
     def part(start: int, stop: int) -> npt.NDArray[np.int64]:
-        return _counts(labels[start:stop], _label(mask[start:stop], connectivity, labels[start:stop]))
+        return counts_of(labels[start:stop], _label(mask[start:stop], connectivity, labels[start:stop]))
 
     parts = for_slabs(
         len(mask), part, slab=slab, progress=sub_progress(progress, 0.0, 0.7), cancel=cancel, message="Components"
@@ -152,11 +152,23 @@ def looked_up(
     return result
 
 
-def _counts(labels: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int64]:
+def counts_of(
+    labels: npt.NDArray[np.int32], count: int, where: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.int64]:
+    """Return how many voxels have each label from 0 to ``count``, of all or of those ``where`` it is True.
+
+    Parameters
+    ----------
+    labels : int32 array
+        Contiguous; taken in pieces, because :func:`numpy.bincount` makes a copy of 8 bytes a voxel.
+    where : bool array, optional
+        Of the same shape.
+    """
     total = np.zeros(count + 1, dtype=np.int64)
-    flat = labels.reshape(-1)
+    flat, chosen = labels.reshape(-1), None if where is None else where.reshape(-1)
     for start in range(0, flat.size, CHUNK):
-        found = np.bincount(flat[start : start + CHUNK])
+        piece = flat[start : start + CHUNK]
+        found = np.bincount(piece if chosen is None else piece[chosen[start : start + CHUNK]])
         total[: len(found)] += found
     return total
 

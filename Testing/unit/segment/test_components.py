@@ -91,3 +91,11 @@ def test_noise_goes_voxel_by_voxel(rng: np.random.Generator) -> None:
     labels, sizes = label_components(mask)
     assert np.array_equal(labels, ndimage.label(mask)[0])
     assert sizes.sum() == mask.sum()
+
+
+def test_labels_are_counted_in_pieces(rng, monkeypatch):
+    monkeypatch.setattr(components, "CHUNK", 7)
+    labels = rng.integers(0, 5, (3, 4, 6)).astype(np.int32)
+    where = rng.random(labels.shape) < 0.5
+    assert np.array_equal(components.counts_of(labels, 6), np.bincount(labels.reshape(-1), minlength=7))
+    assert np.array_equal(components.counts_of(labels, 6, where), np.bincount(labels[where], minlength=7))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from medai.core.progress import CancelToken, ProgressFn, sub_progress
 from medai.segment.boxes import bounding_box
-from medai.segment.components import label_components, looked_up
+from medai.segment.components import counts_of, label_components, looked_up
 from medai.segment.morphology import dilated, eroded
 
 from ._masks import Mask, Part
@@ -70,7 +70,7 @@ def parts_on_right(part: Part, right: Mask, *, progress: ProgressFn, cancel: Can
         Voxels right of the plane.
     """
     labels, sizes = label_components(part.mask, 26, progress=sub_progress(progress, 0.0, 0.3), cancel=cancel)
-    share = np.bincount(labels[right], minlength=len(sizes)) / np.maximum(sizes, 1)
+    share = counts_of(labels, len(sizes) - 1, right) / np.maximum(sizes, 1)
     result = looked_up(share > 0.5, labels)
     spanning = [n for n in range(1, len(sizes)) if 1 - WHOLE < share[n] < WHOLE]
     for done, n in enumerate(spanning):
@@ -106,21 +106,23 @@ def _parted(
         labels, sizes = label_components(core, 6, cancel=cancel)
         if not sizes.any():
             return None
-        share = np.bincount(labels[right], minlength=len(sizes)) / np.maximum(sizes, 1)
+        share = counts_of(labels, len(sizes) - 1, right) / np.maximum(sizes, 1)
         rights, lefts = share >= MOSTLY, share <= 1 - MOSTLY
         lefts[0] = rights[0] = False
         if sizes[~(lefts | rights)].sum() > STRAY * sizes.sum():
             continue
         if min(sizes[lefts].sum(), sizes[rights].sum()) < STRAY * sizes.sum():
             continue
-        found = _grown_back(component, looked_up(lefts, labels), looked_up(rights, labels), right, cancel)
+        left_core, right_core = looked_up(lefts, labels), looked_up(rights, labels)
+        del core, labels  # five bytes a voxel
+        found = _grown_back(component, left_core, right_core, right, cancel)
         if STRAY * size <= found.sum() <= (1 - STRAY) * size:
             return found
     return None
 
 
 def _grown_back(component: Mask, left: Mask, right: Mask, side: Mask, cancel: CancelToken) -> Mask:
-    """Grow both cores inside the component and return the right one's part.
+    """Grow both cores, in place, inside the component and return the right one's part.
 
     A step goes to all 26 neighbours, so that every voxel is reached; one that both reach at once belongs to its own
     ``side`` of the plane (True for right).
@@ -135,4 +137,5 @@ def _grown_back(component: Mask, left: Mask, right: Mask, side: Mask, cancel: Ca
         to_right &= ~(both & ~side)
         if not to_left.any() and not to_right.any():
             return right
-        left, right = left | to_left, right | to_right
+        left |= to_left
+        right |= to_right
