@@ -101,6 +101,7 @@ CASES = [
         "name": "k-means, 4 classes",
         "ours": ours("kmeans"),
         "peers": {"scikit-learn": sklearn_kmeans, "SimpleITK": simpleitk_kmeans},
+        "slices": 100,  # SimpleITK takes minutes
     },
     {"name": "Gaussian mixture, 4 classes", "ours": ours("gmm"), "peers": {"scikit-learn": sklearn_mixture}},
     {"name": "Fuzzy c-means, 4 classes", "ours": ours("fuzzy_cmeans"), "peers": {}},

@@ -131,6 +131,6 @@ CASES = [
         "name": "Grow-cut",
         "ours": grow_cut,
         "peers": {},
-        "slices": 64,
+        "slices": 16,
     },
 ]
