@@ -1,6 +1,10 @@
-"""A tiny model folder with random weights, written by the real exporter."""
+"""A tiny model folder with random weights, written by the real exporter; a token that cancels inside the work."""
+
+import threading
 
 import pytest
+
+from medai.core.progress import CancelToken
 
 RECIPE = {
     "id": "tiny",
@@ -52,3 +56,32 @@ def tiny_model(tmp_path_factory):
     history = {"losses": [1.0], "minutes": 0.0, "software": {}}
     split = {"training": ["a"], "held_back": []}
     return write_model(network, recipe, folder, split=split, history=history, measure=lambda path: metrics)
+
+
+class CancelAtPoll(CancelToken):
+    """Cancels itself when it is asked for the ``number``-th time, and counts how often it is asked."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.polls, self._number, self._lock = 0, number, threading.Lock()
+
+    def _asked(self) -> None:
+        with self._lock:
+            self.polls += 1
+            if self.polls == self._number:
+                self.cancel()
+
+    @property
+    def cancelled(self) -> bool:
+        self._asked()
+        return super().cancelled
+
+    def check(self) -> None:
+        self._asked()
+        super().check()
+
+
+@pytest.fixture
+def cancel_at_poll() -> type[CancelAtPoll]:
+    """A token that cancels at its n-th poll: shows without a clock that work is stopped inside."""
+    return CancelAtPoll
