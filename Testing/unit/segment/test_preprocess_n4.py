@@ -66,6 +66,23 @@ def test_a_single_slice_is_simpleitks_in_the_plane():
     np.testing.assert_allclose(found[0], reference(array[0], (0.9, 0.9), None), rtol=2e-4)
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_slice_may_lie_across_any_axis(axis):
+    _, array = head(40, depth=1)
+    flat = N4().run(Volume(array, Geometry.from_spacing(array.shape, (0.8, 1.2, 5.0))), FAST).array
+    stood = np.moveaxis(array, 0, axis)
+    spacing = [1.2, 0.8]  # of J and I
+    spacing.insert(axis, 5.0)
+    found = N4().run(Volume(stood, Geometry.from_spacing(stood.shape, spacing[::-1])), FAST).array
+    np.testing.assert_allclose(np.moveaxis(found, axis, 0), flat, rtol=1e-6)
+
+
+def test_a_line_is_refused():
+    array = np.arange(1.0, 41.0).reshape(1, 1, 40)
+    with pytest.raises(InputError, match="two axes"):
+        N4().run(volume(array), {**FAST, "mask": "image"})
+
+
 def test_shrunk_it_is_close_to_simpleitks_and_to_the_truth():
     clean, array = head(48)
     found = N4().run(volume(array), {"levels": 2, "iterations": 30, "shrink": 2}).array

@@ -49,7 +49,7 @@ class SmoothField:
     Parameters
     ----------
     points : array, shape (n, n, n)
-        Control points along K, J, I; (1, n, n) for a single slice.
+        Control points along K, J, I; one along an axis of one voxel.
     shape : tuple of int
         Of the grid, (K, J, I).
     intervals : int
@@ -57,10 +57,10 @@ class SmoothField:
     """
 
     def __init__(self, points: Reals, shape: tuple[int, int, int], intervals: int) -> None:
-        flat = points.shape[0] == 1
-        self._down = np.ones((shape[0], 1)) if flat else basis(shape[0], intervals)
-        self._rows = basis(shape[1], intervals)
-        self._columns = basis(shape[2], intervals)
+        self._down, self._rows, self._columns = (
+            np.ones((size, 1)) if count == 1 else basis(size, intervals)
+            for size, count in zip(shape, points.shape, strict=True)
+        )
         self._points = points
 
     def slices(self, start: int, stop: int) -> npt.NDArray[np.float32]:

@@ -85,7 +85,7 @@ class N4(Filter):
         UnsupportedInput
             For colour.
         InputError
-            For CT, for an image without enough positive voxels, and if the fit fails.
+            For CT, for an image without enough positive voxels or of one line, and if the fit fails.
         """
         value.require_scalar(self.title)
         if value.modality == "CT" or value.unit == HU:
@@ -153,11 +153,13 @@ def _fitted(
             "N4 needs at least two different values above 0 to fit to; fewer are left here.",
             hint="Choose another mask, or a smaller shrink factor.",
         )
-    flat = small.shape[0] == 1
-    spacing = [s * n for s, n in zip(value.geometry.spacing, steps[::-1], strict=True)]
-    image, region = (sitk.GetImageFromArray(a[0] if flat else a) for a in (small, usable.astype(np.uint8)))
+    axes = [axis for axis, size in enumerate(small.shape) if size > 1]
+    if len(axes) < 2:
+        raise InputError(f"N4 needs at least two axes of several voxels, given {value.geometry.shape} (K, J, I).")
+    shape = tuple(small.shape[axis] for axis in axes)
+    image, region = (sitk.GetImageFromArray(a.reshape(shape)) for a in (small, usable.astype(np.uint8)))
     for item in (image, region):
-        item.SetSpacing(spacing[:2] if flat else spacing)
+        item.SetSpacing([value.geometry.spacing_kji[axis] * steps[axis] for axis in reversed(axes)])
     method = sitk.N4BiasFieldCorrectionImageFilter()
     method.SetMaximumNumberOfIterations([settings.iterations] * settings.levels)
     method.SetConvergenceThreshold(settings.convergence)
@@ -165,12 +167,13 @@ def _fitted(
     _execute(method, image, region, settings, progress, cancel)
     intervals = spans(settings.levels)
     side = intervals + ORDER + 1
-    field = method.GetLogBiasFieldAsImage(sitk.Image([side] * (2 if flat else 3), sitk.sitkUInt8))
+    field = method.GetLogBiasFieldAsImage(sitk.Image([side] * len(axes), sitk.sitkUInt8))
     samples = sitk.GetArrayFromImage(field)
     if not np.isfinite(samples).all():
         raise InputError("N4 found no finite field.", hint="Use fewer levels or another mask.")
     points = control_points(samples, intervals)
-    return SmoothField(points[None] if flat else points, value.geometry.shape, intervals)
+    thin = tuple(axis for axis in range(3) if axis not in axes)
+    return SmoothField(np.expand_dims(points, thin), value.geometry.shape, intervals)
 
 
 def _execute(
