@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from medai.core.errors import InputError
 from medai.core.labelmap import MAX_LABEL, LabelMap
+from medai.core.qc import QCFlag, Severity
 
 Merge = Literal["replace", "over", "under"]
 
@@ -56,5 +57,14 @@ def merged(before: LabelMap | None, new: LabelMap, how: Merge) -> LabelMap:
     first, second = (added, old) if how == "over" else (old, added)
     array = np.where(first > 0, first, second).astype(dtype, copy=False)
     segments = kept + tuple(s.relabelled(s.label + shift) for s in new.segments)
-    flags = before.flags + tuple(f for f in new.flags if f not in before.flags)
-    return LabelMap(array, new.geometry, segments, flags, {**before.meta, **new.meta})
+    # What was noticed about a segment that is replaced says nothing about its namesake.
+    flags = tuple(f for f in before.flags if f.affects not in names)
+    flags += tuple(f for f in new.flags if f not in flags)
+    made = LabelMap(array, new.geometry, segments, flags, {**before.meta, **new.meta})
+    counts, told = made.counts(), {f.affects for f in flags if f.code == "MASK_EMPTY"}
+    covered = tuple(
+        QCFlag("MASK_EMPTY", Severity.WARNING, f"Other segments cover all of {s.name!r}.", affects=s.name)
+        for s in segments
+        if not counts[s.label] and s.name not in told
+    )
+    return made.replace(flags=flags + covered) if covered else made

@@ -6,6 +6,7 @@ import pytest
 from medai.core.errors import GeometryError, InputError
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap, Segment
+from medai.core.qc import QCFlag, Severity
 from medai.segment.merge import merged
 
 GRID = Geometry.from_spacing((1, 1, 6))
@@ -56,3 +57,20 @@ def test_another_grid_is_refused():
     other = LabelMap(NEW.array, Geometry.from_spacing((1, 1, 6), (2.0, 1.0, 1.0)), NEW.segments)
     with pytest.raises(GeometryError):
         merged(OLD, other, "over")
+
+
+def test_flags_follow_their_segments():
+    def flag(segment, code="MASK_EMPTY"):
+        return QCFlag(code, Severity.WARNING, "Something.", affects=segment)
+
+    old = OLD.replace(flags=(flag("A"), flag("B", "FOV_CLIPPED"), flag("image", "INT_RANGE_NOT_HU")))
+    new = labels([0, 0, 0, 1, 1, 0], Segment(1, "A")).replace(flags=(flag("image", "INT_RANGE_NOT_HU"),))
+    assert merged(old, new, "under").flags == (flag("B", "FOV_CLIPPED"), flag("image", "INT_RANGE_NOT_HU"))
+
+
+@pytest.mark.parametrize(("how", "empty"), [("over", "A"), ("under", "C")])
+def test_a_segment_that_others_cover_is_flagged(how, empty):
+    new = labels([3, 3, 0, 0, 0, 0], Segment(3, "C"))
+    found = merged(OLD, new, how)
+    assert [(f.code, f.affects) for f in found.flags] == [("MASK_EMPTY", empty)]
+    assert merged(found, labels([0, 0, 0, 0, 0, 1], Segment(1, "D")), "over").flags == found.flags
