@@ -16,7 +16,7 @@ from .train import train_command
 app = typer.Typer(
     name="medai",
     help=f"From a medical image to a report. {RESEARCH_USE} "
-    "Exit codes: 0 done, 2 could not start, 3 some cases failed.",
+    "Exit codes: 0 done, 2 could not start or stopped (Ctrl-C), 3 some cases failed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -112,6 +113,10 @@ def _require_csv(outputs: list[Path], *inputs: Path) -> None:
             raise OutputError(f"Cannot write {out.name!r}: a folder of that name exists.")
         if not out.parent.is_dir():
             raise OutputError(f"Cannot write {out.name!r}: its folder does not exist.", hint="Create it first.")
+        if not os.access(out.parent, os.W_OK | os.X_OK):
+            raise OutputError(
+                f"Cannot write {out.name!r}: its folder may not be written to.", hint="Choose another folder."
+            )
         if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):
             raise OutputError("The output is an input.", hint="Choose another name.")
         if out.resolve() in [other.resolve() for other in outputs[:number]]:

@@ -52,7 +52,7 @@ def filter_command(
                 volume, steps, labels=start, progress=sub_progress(progress, 0.05, 0.95), cancel=token
             )
             token.check()
-            write_volume(found, out)
+            write_volume(found, out, cancel=token)
         return found, steps
 
     found, steps = guarded(work, as_json=json)

@@ -57,7 +57,7 @@ def segment_command(
             start = read_labelmap(labels) if labels else None
             found = run(volume, steps, labels=start, progress=sub_progress(progress, 0.05, 0.95), cancel=token)
             token.check()
-            write_labelmap(found, out)
+            write_labelmap(found, out, cancel=token)
         return volume, found
 
     volume, result = guarded(work, as_json=json)

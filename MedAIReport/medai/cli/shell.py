@@ -51,6 +51,8 @@ def guarded(work: Callable[[CancelToken], Any], *, as_json: bool) -> Any:
     Ctrl-C asks the work to stop; a second one ends the program at once.  With ``as_json`` the error is written to
     standard output as ``{"error": {...}}``.
     """
+    # What a library warns of goes to the log: people get results and sentences.
+    logging.captureWarnings(True)
     token = CancelToken()
     before = signal.getsignal(signal.SIGINT)
 
@@ -84,7 +86,13 @@ def emit(value: Any) -> None:
 def say(text: str = "") -> None:
     """Write a line for people to standard output; what its encoding lacks is escaped."""
     encoding = sys.stdout.encoding or "utf-8"
+    text = _printable(text)
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def _printable(text: str) -> str:
+    # A control character in a name would move the terminal's cursor.
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def shown(value: float | None, digits: int) -> str:
@@ -98,5 +106,7 @@ def _fail(error: dict[str, str], as_json: bool) -> None:
     if as_json:
         emit({"error": error})
     else:
-        sys.stderr.write(f"medai: {error['message']}" + (f" {error['hint']}" if error["hint"] else "") + "\n")
+        text = f"medai: {error['message']}" + (f" {error['hint']}" if error["hint"] else "")
+        encoding = sys.stderr.encoding or "utf-8"
+        sys.stderr.write(_printable(text).encode(encoding, "backslashreplace").decode(encoding) + "\n")
     raise typer.Exit(COULD_NOT_START)

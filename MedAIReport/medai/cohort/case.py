@@ -109,6 +109,9 @@ def run_case(
     made = [folder for folder in (target, *target.parents) if not folder.exists()]
     try:
         target = ensure_folder(target)
+        blocked = sorted(name for name in OUTPUTS if (target / name).is_dir())
+        if blocked:
+            raise OutputError(f"Cannot write {blocked[0]!r}: a folder of that name exists.")
         staging = Path(tempfile.mkdtemp(prefix=".medai-run-", dir=target))
         try:
             return _run(
@@ -143,7 +146,8 @@ def _run(
     if errors and not allow_error_flags:
         raise InputError(
             f"The image has a quality error: {errors[0].message}",
-            hint="Use another image or protocol, or allow measuring in spite of quality errors (--allow-quality-errors).",
+            hint="Use another image or protocol, or allow measuring in spite of quality errors "
+            "(--allow-quality-errors).",
             code=errors[0].code,
         )
     clock = timed("read", started)
@@ -161,7 +165,7 @@ def _run(
     )  # fmt: skip
     token.check()
     progress(0.9, "writing the results")
-    write_labelmap(labels, staging / "segmentation.nii.gz")
+    write_labelmap(labels, staging / "segmentation.nii.gz", cancel=token)
     features.to_csv(staging / "features.csv")
     render(report, "json", staging / "report.json")
     render(report, "html", staging / "report.html")

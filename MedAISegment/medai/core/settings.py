@@ -214,7 +214,12 @@ def load_json_file(path: str | Path, *, where: str = "") -> Any:
 
 def _explain(error: ValidationError, where: str) -> str:
     parts = []
-    items = [item for item in error.errors() if not _is_default(item["input"])]
+    # A list of which every item is wrong counts as empty for pydantic: that the items are wrong is enough.
+    items = [
+        item
+        for item in error.errors()
+        if not _is_default(item["input"]) and not (item["type"] == "too_short" and item["input"])
+    ] or error.errors()
     for item in items[:5]:
         path = where
         for key in item["loc"]:

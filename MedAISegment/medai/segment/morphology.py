@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from medai.core.errors import InputError
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 
 from .distance import distance_mm
@@ -23,6 +24,8 @@ Mask = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint64]
 TOLERANCE = 1e-5
 """A voxel belongs to the ball up to this share of the radius beyond it: 3 steps of 0.1 mm are within 0.3 mm."""
+LARGEST_CLOSED = 1 << 30
+"""Voxels of a mask with room around it that are always taken."""
 MOST_LINES = 4000
 """Balls of more lines than this go by the distance transform, which takes the same time for every radius."""
 
@@ -125,9 +128,20 @@ def closed(
     ----------
     mask, radius_mm, spacing_kji, flat, progress, cancel
         See :func:`dilated`.
+
+    Raises
+    ------
+    InputError
+        If the radius is so many voxels that the image with room for it around it would not fit in memory.
     """
     # One more voxel than the ball reaches holds the background that the erosion must see.
     margins = [n + (axis != flat) for axis, n in enumerate(reach(radius_mm, spacing_kji, flat))]
+    voxels = math.prod(size + 2 * n for n, size in zip(margins, mask.shape, strict=True))
+    if voxels > max(LARGEST_CLOSED, 8 * mask.size):
+        raise InputError(
+            f"Closing by {radius_mm:g} mm would need {voxels:.2g} voxels around a mask of {mask.size}.",
+            hint="Use a smaller radius.",
+        )
     grown = dilated(
         np.pad(mask, [(n, n) for n in margins]),
         radius_mm,

@@ -125,7 +125,7 @@ def parse_pipeline(
     """
     if isinstance(pipeline, dict) and "pipeline" in pipeline:
         pipeline = pipeline["pipeline"]  # a recipe's or a protocol's file
-    parsed = pipeline if isinstance(pipeline, Pipeline) else Pipeline.parse({"steps": pipeline}, where=where)
+    parsed = pipeline if isinstance(pipeline, Pipeline) else _parsed(pipeline, where)
     steps = []
     labelled = has_labels
     for index, item in enumerate(parsed.steps):
@@ -153,6 +153,14 @@ def parse_pipeline(
             f"{where}: no step gives segments.", hint="Add a segmenter, such as threshold, or filter the image only."
         )
     return Pipeline(steps=tuple(steps))
+
+
+def _parsed(pipeline: Any, where: str) -> Pipeline:
+    try:
+        return Pipeline.parse({"steps": pipeline}, where=where)
+    except SettingsError as error:
+        # The list is the whole file: there is no key 'steps' in it.
+        raise SettingsError(error.message.replace(f"{where}.steps", where), hint=error.hint) from None
 
 
 def run_pipeline(
@@ -205,7 +213,8 @@ def run_pipeline(
         begun = time.monotonic()
         if issubclass(member, Filter):
             image = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
-            labels = _carried(made, image.geometry, token)
+            if labels is not None and not labels.geometry.same_as(image.geometry):
+                labels = _carried(made, image.geometry, token)
         elif issubclass(member, Segmenter):
             new = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
             labels = made = merged(labels, new, item.merge)

@@ -179,3 +179,21 @@ def test_ctrl_c_free_listing_starts_without_heavy_packages():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONUTF8": "1"}
     )
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_control_characters_in_names_never_reach_the_terminal(image, tmp_path):
+    steps = tmp_path / "steps.json"
+    steps.write_text(json.dumps([{"step": "threshold", "settings": {"name": "a\u001b[31mb"}}]), encoding="utf-8")
+    result = run("segment", image, "--pipeline", steps, "--out", tmp_path / "o.nii.gz")
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
+    assert "a?[31mb" in result.output
+
+
+def test_a_run_into_a_folder_where_a_result_is_blocked_writes_nothing(image, tmp_path):
+    out = tmp_path / "out"
+    (out / "report.json").mkdir(parents=True)
+    result = run("run", image, "--protocol", "otsu", "--out", out, "--no-scene")
+    assert result.exit_code == 2
+    assert "a folder of that name exists" in result.stderr
+    assert [path.name for path in out.iterdir()] == ["report.json"]

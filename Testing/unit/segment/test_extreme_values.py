@@ -12,6 +12,7 @@ from medai.core.geometry import Geometry
 from medai.core.volume import Volume
 from medai.segment.histogram import histogram_of
 from medai.segment.pipeline import apply_filters, run
+from medai.segment.segmenters._thresholds import first_bright_value
 
 SHAPE = (12, 14, 16)
 pytestmark = pytest.mark.filterwarnings("error")
@@ -32,12 +33,28 @@ def volume(array: np.ndarray) -> Volume:
 @pytest.mark.parametrize("method", ["otsu", "li", "yen", "triangle", "isodata", "minimum_error"])
 @pytest.mark.parametrize("factor", [1e300, 1e-310])
 def test_a_threshold_does_not_depend_on_the_unit(body: np.ndarray, method: str, factor: float) -> None:
-    steps = [{"step": "threshold", "settings": {"method": method}}]
-    usual = run(volume(body + 0.5), steps)
-    assert 0 < usual.array.sum() < usual.array.size
-    scaled = run(volume((body + 0.5) * factor), steps)
+    usual = body >= first_bright_value(histogram_of(body + 0.5), method)
+    assert 0 < usual.sum() < usual.size
+    array = (body + 0.5) * factor
+    scaled = array >= first_bright_value(histogram_of(array), method)
     # The scaled values round to other bins; a voxel or two at the threshold may change.
-    assert np.mean(scaled.array != usual.array) < 0.02
+    assert np.mean(scaled != usual) < 0.02
+
+
+def test_a_segmenter_refuses_values_whose_squares_do_not_fit(body: np.ndarray) -> None:
+    for step in ("kmeans", "gmm", "multi_otsu", "threshold", "canny"):
+        with pytest.raises(InputError, match="takes values up to"):
+            run(volume(body * 1e300), [{"step": step}])
+    array = body.copy()
+    array[0, 0, 0] = np.inf
+    assert run(volume(array), [{"step": "kmeans"}]).array.any()
+
+
+@pytest.mark.parametrize("step", ["canny", "gradient_edges", "zero_crossings", "smooth_gaussian", "smooth_median"])
+def test_a_millimetre_of_ten_thousand_voxels_is_refused_at_once(body: np.ndarray, step: str) -> None:
+    image = Volume(body, Geometry.from_spacing(SHAPE, (1e-4, 1e-4, 1e-4)))
+    with pytest.raises(SettingsError, match="too wide for an axis"):
+        run(image, [{"step": "threshold"}, {"step": step}])
 
 
 @pytest.mark.parametrize(("dtype", "offset"), [(np.uint64, 2**63), (np.int64, 2**62), (np.int64, -(2**62))])
@@ -108,3 +125,19 @@ def test_an_image_of_eight_metres_is_no_head(body: np.ndarray) -> None:
     image = Volume(body, Geometry.from_spacing(SHAPE, (500.0, 800.0, 1000.0)))
     with pytest.raises(MedAIError, match="too much for a head"):
         run(image, [{"step": "atlas_brain"}])
+
+
+def test_closing_by_ten_thousand_voxels_is_refused_before_memory_is_taken(body: np.ndarray) -> None:
+    image = Volume(body, Geometry.from_spacing(SHAPE, (1e-4, 1e-4, 1e-4)))
+    with pytest.raises(InputError, match="Closing by 2 mm"):
+        run(image, [{"step": "threshold"}, {"step": "close"}])
+
+
+def test_a_median_that_would_take_hours_is_refused() -> None:
+    noise = np.zeros((48, 160, 160), np.float32)
+    settings = {"method": "median", "dimensions": "3D", "block_mm": 41}
+    with pytest.raises(SettingsError, match="would take hours"):
+        run(
+            Volume(noise, Geometry.from_spacing(noise.shape, (1.0, 1.0, 1.0))),
+            [{"step": "local_threshold", "settings": settings}],
+        )

@@ -67,12 +67,12 @@ def test_a_recorded_pipeline_gives_the_same_labels(image):
         ([{"step": "median"}], "pipeline: no step gives segments"),
         ([{"step": "threshold", "enabled": False}], "pipeline: no step gives segments"),
         ([{"step": "median", "merge": "over"}, {"step": "threshold"}], r"pipeline\[0\].merge: only a segmenter"),
-        ([{"step": "threshold", "merge": "beside"}], r"steps\[0\].merge"),
+        ([{"step": "threshold", "merge": "beside"}], r"pipeline\[0\].merge"),
         ([{"step": "magic"}], r"pipeline\[0\].step: There is no step called 'magic'"),
         ([{"step": "median", "settings": {"radius": -1}}, {"step": "threshold"}], r"pipeline\[0\].settings.radius"),
         ([{"step": "threshold", "settings": {"uper": 1}}], r"pipeline\[0\].settings.uper: unknown key"),
-        ([{"name": "threshold"}], r"steps\[0\].name: unknown key"),
-        ("threshold", "steps"),
+        ([{"name": "threshold"}], r"pipeline\[0\].name: unknown key"),
+        ("threshold", "^pipeline: "),
     ],
 )
 def test_what_does_not_fit_is_named_by_its_path(steps, message):
@@ -157,3 +157,20 @@ def test_labels_that_no_step_changes_come_back_as_they_were(image, rng):
     )
     found = run(image, [{"step": "threshold"}, coarse])
     assert found.digest() == run(image, [{"step": "threshold"}]).digest()
+
+
+def test_labels_are_carried_once_for_each_grid(image, rng, monkeypatch):
+    from medai.segment import pipeline
+
+    carried = []
+    real = pipeline.resample_labels
+
+    def counted(labels, target, **more):
+        carried.append(target.shape)
+        return real(labels, target, **more)
+
+    monkeypatch.setattr(pipeline, "resample_labels", counted)
+    start = LabelMap((rng.random(image.array.shape) < 0.3).astype(np.uint8), image.geometry, (Segment(1, "A"),))
+    coarse = {"step": "resample", "settings": {"isotropic_mm": 2.5}}
+    run(image, [coarse, {"step": "mean"}, {"step": "median"}, {"step": "largest_components"}], labels=start)
+    assert len(carried) == 2  # to the coarse grid, and back

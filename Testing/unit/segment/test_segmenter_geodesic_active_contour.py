@@ -109,7 +109,7 @@ def test_cancel_within_the_iterations(body):
 
 
 def test_too_thin_and_too_empty():
-    with pytest.raises(UnsupportedInput, match="at least 3 voxels"):
+    with pytest.raises(UnsupportedInput, match="at least 4 voxels"):
         run(volume(np.zeros((2, 5, 6))), np.ones((2, 5, 6)))
     with pytest.raises(InputError, match="neither seeds nor segments"):
         run(volume(np.zeros((4, 5, 6))))

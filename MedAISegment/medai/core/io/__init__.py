@@ -12,6 +12,7 @@ from pathlib import Path
 
 from medai.core.errors import InputError, UnsupportedInput
 from medai.core.labelmap import LabelMap, Segment
+from medai.core.progress import CancelToken
 from medai.core.volume import Volume
 
 from .dicom.series import SeriesInfo
@@ -124,11 +125,20 @@ def read_labelmap(path: str | Path, *, segments: Sequence[Segment] = ()) -> Labe
         return LabelMap(volume.array, volume.geometry, found, volume.flags)
 
 
-def write_volume(volume: Volume, path: str | Path) -> None:
+def write_volume(volume: Volume, path: str | Path, *, cancel: CancelToken | None = None) -> None:
     """Write an image; the format follows the suffix (``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``).
 
     Voxel types are kept (booleans become uint8, float16 becomes float32).  The affine is exact in NRRD and MetaImage;
     NIfTI-1 holds it in single precision, and NIfTI-2 is written where that would move a corner by 1e-4 mm or more.
+
+    Parameters
+    ----------
+    volume : Volume
+        Never changed.
+    path : path
+        Where to; an old file is replaced when the new one is complete.
+    cancel : CancelToken, optional
+        Polled several times a second; a write that is stopped leaves an old file as it was.
 
     Raises
     ------
@@ -139,14 +149,14 @@ def write_volume(volume: Volume, path: str | Path) -> None:
     OutputError
         If the file cannot be written; an old file is untouched then.
     """
-    write_image(volume.array, volume.geometry, Path(path))
+    write_image(volume.array, volume.geometry, Path(path), cancel=cancel)
 
 
-def write_labelmap(labels: LabelMap, path: str | Path) -> None:
+def write_labelmap(labels: LabelMap, path: str | Path, *, cancel: CancelToken | None = None) -> None:
     """Write a label image; see :func:`write_volume`.  A ``.seg.nrrd`` file keeps names, colours and codes."""
     file = Path(path)
     pairs = pairs_from_labels(labels) if file.name.lower().endswith(".seg.nrrd") else {}
-    write_image(labels.array, labels.geometry, file, pairs)
+    write_image(labels.array, labels.geometry, file, pairs, cancel=cancel)
 
 
 def list_series(folder: str | Path) -> list[SeriesInfo]:

@@ -15,16 +15,24 @@ import numpy.typing as npt
 from medai.core.atomic import atomic_path
 from medai.core.errors import UnsupportedInput
 from medai.core.geometry import Geometry
+from medai.core.progress import CancelToken
 
 from . import meta, nifti
 from .formats import writable_suffix
 
 LEVEL = 4
 """Compression level of zlib: near the size of 6 at about twice its speed."""
-_STEP = 1 << 24
+_STEP = 1 << 23
 
 
-def write_image(array: npt.NDArray[Any], geometry: Geometry, path: Path, pairs: dict[str, str] | None = None) -> None:
+def write_image(
+    array: npt.NDArray[Any],
+    geometry: Geometry,
+    path: Path,
+    pairs: dict[str, str] | None = None,
+    *,
+    cancel: CancelToken | None = None,
+) -> None:
     """Write an array on its grid, atomically; the format follows the suffix.
 
     Parameters
@@ -37,15 +45,20 @@ def write_image(array: npt.NDArray[Any], geometry: Geometry, path: Path, pairs: 
         ``.nii``, ``.nii.gz``, ``.nrrd`` or ``.mha``.
     pairs : dict, optional
         Key-value pairs for an NRRD header.
+    cancel : CancelToken, optional
+        Polled between parts of 8 MiB.
 
     Raises
     ------
+    Cancelled
+        If somebody asked to stop; an old file is untouched then.
     InputError
         For another suffix.
     OutputError
         If the file cannot be written; an old file is untouched then.
     """
     suffix = writable_suffix(path)
+    token = cancel or CancelToken()
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
     elif array.dtype == np.float16:
@@ -58,29 +71,35 @@ def write_image(array: npt.NDArray[Any], geometry: Geometry, path: Path, pairs: 
                 body = np.ascontiguousarray(np.moveaxis(array, 3, 0))
             if suffix == ".nii":
                 stream.write(header)
-                stream.write(_bytes(body))
+                stream.writelines(_parts(token, _bytes(body)))
             else:
-                stream.writelines(_deflated(31, header, _bytes(body)))
+                stream.writelines(_deflated(token, 31, header, _bytes(body)))
         elif suffix == ".mha":
-            packed = list(_deflated(15, _bytes(array)))
+            packed = list(_deflated(token, 15, _bytes(array)))
             stream.write(_meta_header(array, geometry, sum(map(len, packed))))
             stream.writelines(packed)
         else:
             stream.write(_nrrd_header(array, geometry, pairs or {}))
-            stream.writelines(_deflated(31, _bytes(array)))
+            stream.writelines(_deflated(token, 31, _bytes(array)))
 
 
 def _bytes(array: npt.NDArray[Any]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def _deflated(wbits: int, *parts: bytes | memoryview) -> Iterator[bytes]:
-    """Yield one gzip (31) or zlib (15) stream; zlib writes no time and no name, so equal images give equal files."""
-    coder = zlib.compressobj(LEVEL, zlib.DEFLATED, wbits)
+def _parts(cancel: CancelToken, *parts: bytes | memoryview) -> Iterator[memoryview]:
     for part in parts:
         view = memoryview(part)
         for start in range(0, len(view), _STEP):
-            yield coder.compress(view[start : start + _STEP])
+            cancel.check()
+            yield view[start : start + _STEP]
+
+
+def _deflated(cancel: CancelToken, wbits: int, *parts: bytes | memoryview) -> Iterator[bytes]:
+    """Yield one gzip (31) or zlib (15) stream; zlib writes no time and no name, so equal images give equal files."""
+    coder = zlib.compressobj(LEVEL, zlib.DEFLATED, wbits)
+    for some in _parts(cancel, *parts):
+        yield coder.compress(some)
     yield coder.flush()
 
 

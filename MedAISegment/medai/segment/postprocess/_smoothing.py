@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from medai.core.errors import SettingsError
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn
 from medai.segment.boxes import Box, bounding_box, widened
@@ -44,8 +45,19 @@ def smoothed(
         ``vote(labels) -> labels``: takes slices with the halo at both ends and returns the new labels without it.
         ``FROZEN`` voxels are neither background nor one of the segments: they do not vote, and what becomes of them is
         ignored.
+
+    Raises
+    ------
+    SettingsError
+        If the halo is wider than 300 voxels and than four times an axis.
     """
     segments = chosen(value, names)
+    for reach, size in zip(halo, value.array.shape, strict=True):
+        # Memory and time have no other bound where voxels are much smaller than the smoothing.
+        if reach > max(4 * size, 300):
+            raise SettingsError(
+                f"{title}: a reach of {reach} voxels is too wide for an axis of {size}.", hint="Use a smaller length."
+            )
     # Labels beyond 65534 cannot be told from FROZEN, so the segments are numbered from 1 here.
     highest = max([s.label for s in value.segments], default=0)
     forth = np.full(highest + 1, FROZEN, dtype=np.uint16)

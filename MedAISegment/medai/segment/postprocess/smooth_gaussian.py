@@ -14,6 +14,7 @@ from medai.core.progress import CancelToken, ProgressFn
 from ._base import Post, SegmentsSettings
 from ._smoothing import FROZEN, Labels, each_label, smoothed
 
+PART_VOXELS = 1 << 20
 TRUNCATE = 3.0
 """The kernel ends this many standard deviations from its centre."""
 
@@ -65,12 +66,14 @@ class SmoothGaussian(Post):
         k, j, i = (int(TRUNCATE * s + 0.5) for s in sigmas)
 
         def vote(labels: Labels) -> Labels:
-            return _largest_membership(labels, (k, j, i), sigmas)
+            return _largest_membership(labels, (k, j, i), sigmas, cancel)
 
         return smoothed(value, settings.segments, (k, j, i), vote, title=self.title, progress=progress, cancel=cancel)
 
 
-def _largest_membership(labels: Labels, halo: tuple[int, int, int], sigmas: tuple[float, ...]) -> Labels:
+def _largest_membership(
+    labels: Labels, halo: tuple[int, int, int], sigmas: tuple[float, ...], cancel: CancelToken
+) -> Labels:
     """Return the label of the largest blurred membership, without the halo along K."""
     shape = labels[halo[0] : len(labels) - halo[0]].shape
     best, winner = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.uint16)
@@ -78,7 +81,7 @@ def _largest_membership(labels: Labels, halo: tuple[int, int, int], sigmas: tupl
     for label, window, inner, place in each_label(labels, halo):
         if label == 0:
             continue
-        blurred = _blurred(labels[window] == label, sigmas, inner)
+        blurred = _blurred(labels[window] == label, sigmas, inner, cancel)
         background[place] -= blurred
         if label != FROZEN:
             better = blurred > best[place]
@@ -89,14 +92,26 @@ def _largest_membership(labels: Labels, halo: tuple[int, int, int], sigmas: tupl
     return winner
 
 
-def _blurred(mask: npt.NDArray[np.bool_], sigmas: tuple[float, ...], inner: slice) -> npt.NDArray[np.float32]:
+def _blurred(
+    mask: npt.NDArray[np.bool_], sigmas: tuple[float, ...], inner: slice, cancel: CancelToken
+) -> npt.NDArray[np.float32]:
     from scipy.ndimage import gaussian_filter1d
 
     result: npt.NDArray[Any] = mask.astype(np.float32)
     # Along K first: the halo is not needed any more after that.
     for axis, sigma in enumerate(sigmas):
         if sigma > 0:
-            result = gaussian_filter1d(result, sigma, axis=axis, mode="nearest", truncate=TRUNCATE)
+            # In parts along another axis: a wide Gaussian of a whole slab takes longer than a cancel may wait.
+            across = 1 if axis == 0 else 0
+            depth = max(1, PART_VOXELS * result.shape[across] // result.size)
+            blurred = np.empty_like(result)
+            for start in range(0, result.shape[across], depth):
+                cancel.check()
+                part = (slice(None),) * across + (slice(start, start + depth),)
+                gaussian_filter1d(
+                    result[part], sigma, axis=axis, mode="nearest", truncate=TRUNCATE, output=blurred[part]
+                )
+            result = blurred
         if axis == 0:
             result = result[inner]
     return result

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from medai.core.errors import InputError
+from medai.core.errors import InputError, SettingsError
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn, no_progress
 from medai.core.qc import QCFlag, Severity
@@ -96,11 +96,23 @@ def smoothed(
     ----------
     low : float
         What a NaN or infinite voxel counts as.
+
+    Raises
+    ------
+    SettingsError
+        If ``sigma_mm`` is wider than 100 voxels and than four times an axis.
     """
     from scipy.ndimage import correlate1d
 
     array = volume.array
     shape = array.shape
+    for size, spacing in zip(shape, volume.geometry.spacing_kji, strict=True):
+        # The kernel's length, and with it the time, has no other bound.
+        if size > 1 and sigma_mm / spacing > max(4 * size, 100):
+            raise SettingsError(
+                f"sigma_mm: {sigma_mm:g} mm is too wide for an axis of {size * spacing:.3g} mm.",
+                hint=f"Use at most {max(4 * size, 100) * spacing:.3g} mm.",
+            )
     taps = [
         kernel((sigma_mm / spacing) ** 2) if size > 1 and sigma_mm > 0 else None
         for size, spacing in zip(shape, volume.geometry.spacing_kji, strict=True)

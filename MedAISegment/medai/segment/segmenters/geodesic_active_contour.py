@@ -77,12 +77,12 @@ class GeodesicActiveContour(Segmenter):
         InputError
             If there is no start region, or the image holds no finite value or one above 1e12.
         UnsupportedInput
-            If the image has fewer than two axes of three voxels.
+            If an axis has two or three voxels, or fewer than two axes have more: ITK's derivatives need four.
         """
         low = require_moderate(value, self.title, cancel)
-        if sum(size > 2 for size in value.geometry.shape) < 2 or 2 in value.geometry.shape:
+        if sum(size > 3 for size in value.geometry.shape) < 2 or {2, 3} & set(value.geometry.shape):
             raise UnsupportedInput(
-                f"{self.title} needs axes of at least 3 voxels, or one slice of them, given {value.geometry.shape}."
+                f"{self.title} needs axes of at least 4 voxels, or one slice of them, given {value.geometry.shape}."
             )
         start = start_regions(value.geometry, labels, settings, self.title)
         result = np.zeros_like(start.array)

@@ -38,6 +38,7 @@ class GrowCutSettings(InsideSettings):
     distance_weight: float = Field(
         0.0,
         ge=0,
+        le=1e9,
         title="Distance weight",
         description="Cost of a millimetre, in the image's unit: larger values keep segments near their seeds.",
         json_schema_extra={"unit": "1/mm"},

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from medai.core.errors import SettingsError
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn, sub_progress
 from medai.core.volume import Volume
@@ -24,6 +25,8 @@ Array = npt.NDArray[Any]
 TILE_VOXELS = 1 << 19
 MEDIAN_WORK = 1 << 24
 """Voxels times block size in a call of the median, the slowest method: about a second."""
+MEDIAN_LIMIT = 24 * MEDIAN_WORK
+"""Beyond, a call cannot be stopped in time: tiles are no smaller than twice the block."""
 ROUNDING = {"float32": 1e-6, "float64": 1e-9}
 """A voxel that differs from its threshold by less than this share of it counts as equal: flat areas stay empty."""
 
@@ -93,6 +96,8 @@ class LocalThreshold(Segmenter):
         ------
         InputError
             If the image holds no finite value.
+        SettingsError
+            If the block of a median is so large that it would take hours.
         """
         value.require_scalar(self.title)
         array = value.array
@@ -104,6 +109,9 @@ class LocalThreshold(Segmenter):
         result = np.empty(array.shape, dtype=np.uint8)
         border = "mirror" if settings.method in ("niblack", "sauvola") else "reflect"
         tiles = tiles_of(array.shape, reach, MEDIAN_WORK // int(np.prod(size)) if settings.method == "median" else 0)
+
+        if settings.method == "median":
+            _require_bearable(tiles, reach, size, array.shape[2])
 
         def part(first: int, last: int) -> None:
             for k, j in tiles[first:last]:
@@ -178,9 +186,23 @@ def _median(values: Array, size: tuple[int, int, int]) -> Array:
     import SimpleITK as sitk
 
     radius = [n // 2 for n in size]
-    wide = np.pad(values, [(r, r) for r in radius], mode="symmetric")
+    # A tile has its neighbours along K and J beside it already; what lies there is not kept.
+    wide = np.pad(values, [(0, 0), (0, 0), (radius[2], radius[2])], mode="symmetric")
     found = sitk.GetArrayFromImage(sitk.Median(sitk.GetImageFromArray(wide), radius[::-1]))
-    return np.asarray(found[tuple(slice(r, n - r) for r, n in zip(radius, wide.shape, strict=True))])
+    return np.asarray(found[:, :, radius[2] : wide.shape[2] - radius[2]])
+
+
+def _require_bearable(
+    tiles: list[tuple[slice, slice]], reach: tuple[int, int], size: tuple[int, int, int], width: int
+) -> None:
+    """Refuse a block of which a single tile keeps ITK busy for many seconds, and the image for hours."""
+    k, j = tiles[0]
+    voxels = (k.stop - k.start + 2 * reach[0]) * (j.stop - j.start + 2 * reach[1]) * (width + 2 * (size[2] // 2))
+    if voxels * int(np.prod(size)) > MEDIAN_LIMIT:
+        raise SettingsError(
+            f"local_threshold.block_mm: a median of {' x '.join(map(str, size[::-1]))} voxels would take hours.",
+            hint="Use a smaller block, 2D, or the method gaussian or mean.",
+        )
 
 
 def tiles_of(shape: tuple[int, ...], reach: tuple[int, int], work: int = 0) -> list[tuple[slice, slice]]:

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medai.core.errors import InputError, OutputError, UnsupportedInput
+from medai.core.errors import Cancelled, InputError, OutputError, UnsupportedInput
 from medai.core.geometry import Geometry
 from medai.core.io import read_labelmap, read_volume, write_labelmap, write_volume
 from medai.core.io.writing import quaternion, write_image
 from medai.core.labelmap import LabelMap, Segment
+from medai.core.progress import CancelToken
 from medai.core.sitk import geometry_of
 from medai.core.volume import Volume
 
@@ -191,3 +192,25 @@ def test_labelmaps(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(back.array, array)
     assert back.segments == labels.segments
     assert [s.name for s in read_labelmap(tmp_path / f"x{suffix}").segments] == ["Label 7", "Label 300"]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_a_write_that_is_stopped_leaves_nothing_new(tmp_path: Path, suffix: str) -> None:
+    class Later(CancelToken):
+        """Stops at the second question: in the middle of the voxels."""
+
+        asked = 0
+
+        def check(self) -> None:
+            self.asked += 1
+            if self.asked == 2:
+                self.cancel()
+            super().check()
+
+    path = tmp_path / f"old{suffix}"
+    path.write_bytes(b"old")
+    image = Volume(np.zeros((40, 512, 512), np.uint8), Geometry.from_spacing((40, 512, 512), (1.0, 1.0, 1.0)))
+    with pytest.raises(Cancelled):
+        write_volume(image, path, cancel=Later())
+    assert path.read_bytes() == b"old"
+    assert [item.name for item in tmp_path.iterdir()] == [path.name]
