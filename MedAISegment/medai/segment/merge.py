@@ -26,6 +26,7 @@ def merged(before: LabelMap | None, new: LabelMap, how: Merge) -> LabelMap:
     how : {"replace", "over", "under"}
         ``replace`` drops the segments so far; ``over`` lays the new ones over them; ``under`` fills only voxels that no
         segment has yet.  New segments get the next free labels; a segment of a name that exists replaces its namesake.
+        One that others cover completely stays, with the flag ``MASK_EMPTY``.
 
     Raises
     ------
