@@ -214,7 +214,6 @@ def run_pipeline(
         if issubclass(member, Filter):
             image = member().run(image, item.settings, labels=labels, progress=part, cancel=token)
             if labels is not None and not labels.geometry.same_as(image.geometry):
-                if labels is not None and not labels.geometry.same_as(image.geometry):
                 labels = _carried(made, image.geometry, token)
         elif issubclass(member, Segmenter):
             new = member().run(image, item.settings, labels=labels, progress=part, cancel=token)

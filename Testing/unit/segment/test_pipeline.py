@@ -174,20 +174,3 @@ def test_labels_are_carried_once_for_each_grid(image, rng, monkeypatch):
     coarse = {"step": "resample", "settings": {"isotropic_mm": 2.5}}
     run(image, [coarse, {"step": "mean"}, {"step": "median"}, {"step": "largest_components"}], labels=start)
     assert len(carried) == 2  # to the coarse grid, and back
-
-
-def test_labels_are_carried_once_for_each_grid(image, rng, monkeypatch):
-    from medai.segment import pipeline
-
-    carried = []
-    real = pipeline.resample_labels
-
-    def counted(labels, target, **more):
-        carried.append(target.shape)
-        return real(labels, target, **more)
-
-    monkeypatch.setattr(pipeline, "resample_labels", counted)
-    start = LabelMap((rng.random(image.array.shape) < 0.3).astype(np.uint8), image.geometry, (Segment(1, "A"),))
-    coarse = {"step": "resample", "settings": {"isotropic_mm": 2.5}}
-    run(image, [coarse, {"step": "mean"}, {"step": "median"}, {"step": "largest_components"}], labels=start)
-    assert len(carried) == 2  # to the coarse grid, and back
