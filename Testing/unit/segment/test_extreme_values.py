@@ -50,7 +50,9 @@ def test_a_segmenter_refuses_values_whose_squares_do_not_fit(body: np.ndarray) -
     assert run(volume(array), [{"step": "kmeans"}]).array.any()
 
 
-@pytest.mark.parametrize("step", ["canny", "gradient_edges", "zero_crossings", "smooth_gaussian", "smooth_median"])
+@pytest.mark.parametrize(
+    "step", ["canny", "gradient_edges", "zero_crossings", "smooth_gaussian", "smooth_median", "local_threshold"]
+)
 def test_a_millimetre_of_ten_thousand_voxels_is_refused_at_once(body: np.ndarray, step: str) -> None:
     image = Volume(body, Geometry.from_spacing(SHAPE, (1e-4, 1e-4, 1e-4)))
     with pytest.raises(SettingsError, match="too wide for an axis"):
@@ -141,3 +143,9 @@ def test_a_median_that_would_take_hours_is_refused() -> None:
             Volume(noise, Geometry.from_spacing(noise.shape, (1.0, 1.0, 1.0))),
             [{"step": "local_threshold", "settings": settings}],
         )
+
+
+def test_a_box_of_voxels_that_no_integer_holds_is_refused(body: np.ndarray) -> None:
+    for first in (10**30, 2**63 - 8, -(10**30)):
+        with pytest.raises(SettingsError, match="first_ijk"):
+            apply_filters(volume(body), [{"step": "crop", "settings": {"box": "voxels", "first_ijk": [first, 0, 0]}}])

@@ -17,7 +17,8 @@ from medai.core.volume import Volume
 from ._base import Filter
 
 Size = Annotated[float, Field(gt=0, le=1e6)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Place = Annotated[int, Field(ge=-(10**9), le=10**9)]
 ROUNDING = 1e-6
 """Voxels by which rounding may push a centre out of the region."""
 FAR = 1e12
@@ -38,7 +39,7 @@ class CropSettings(Settings):
         (100.0, 100.0, 100.0), title="Size", description="Size of the region along R, A, S.",
         json_schema_extra={"unit": "mm"},
     )  # fmt: skip
-    first_ijk: tuple[int, int, int] = Field(
+    first_ijk: tuple[Place, Place, Place] = Field(
         (0, 0, 0), title="First voxel", description="First voxel of the range along I, J, K, from 0.",
         json_schema_extra={"unit": "voxel"},
     )  # fmt: skip

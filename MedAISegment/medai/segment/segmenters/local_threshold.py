@@ -140,6 +140,13 @@ def block_size(value: Volume, settings: LocalThresholdSettings) -> tuple[int, in
     sizes = []
     for axis, (count, spacing) in enumerate(zip(value.geometry.shape, value.geometry.spacing_kji, strict=True)):
         flat = count == 1 or (axis == 0 and settings.dimensions == "2D")
+        if not flat and settings.block_mm / spacing > max(4 * count, 1000):
+            # The time grows with the block, and cannot be stopped inside a tile.
+            raise SettingsError(
+                f"local_threshold.block_mm: {settings.block_mm:g} mm is too wide for an axis of "
+                f"{count * spacing:.3g} mm.",
+                hint=f"Use at most {max(4 * count, 1000) * spacing:.3g} mm.",
+            )
         sizes.append(1 if flat else 2 * max(1, round((settings.block_mm / spacing - 1) / 2)) + 1)
     return sizes[0], sizes[1], sizes[2]
 
