@@ -98,7 +98,8 @@ class GrowCut(Segmenter):
         """
         value.require_scalar(self.title)
         assert labels is not None  # run() saw to it
-        painted = {s.label for s in labels.segments if labels.counts()[s.label]}
+        counts = labels.counts()
+        painted = {s.label for s in labels.segments if counts[s.label]}
         if settings.inside:
             painted.discard(labels.segment(settings.inside).label)
         if len(painted) < 2:
@@ -162,7 +163,10 @@ def shared_out(
     unit : float
         Costs are whole multiples of it.
     """
-    players = np.flatnonzero(np.bincount(seeds.reshape(-1))[1:]) + 1
+    # Slice by slice: bincount makes a copy of 8 bytes a voxel.
+    most = int(seeds.max())
+    voxels = np.sum([np.bincount(plane.reshape(-1), minlength=most + 1) for plane in seeds], axis=0)
+    players = np.flatnonzero(voxels[1:]) + 1
     bits = len(players).bit_length()
     code = np.full(int(players[-1]) + 1, FAR, dtype=np.int32)
     code[players] = np.arange(len(players))
