@@ -230,6 +230,9 @@ def test_colour_is_handled_or_refused(
     except UnsupportedInput as refusal:
         assert "scalar" in str(refusal)  # noqa: PT017 - either outcome is right
         return
+    if result.array.ndim == 3:
+        assert step.name == "grey", "only this one makes one value of several"
+        return
     assert result.array.shape[3] == components
     for n in range(components):
         alone = run(step, image.replace(array=stacked[..., n]), small_settings)

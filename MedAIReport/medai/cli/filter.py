@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .run import JsonFlag
+from .run import FrameChoice, JsonFlag
 from .shell import RESEARCH_USE, bar, emit, guarded, say
 
 
@@ -21,6 +21,7 @@ def filter_command(
     ] = None,
     labels: Annotated[str, typer.Option(help="Label map on the image's grid, for filters that work inside one.")] = "",
     series: Annotated[str, typer.Option(help="SeriesInstanceUID, if the folder holds several series.")] = "",
+    frame: FrameChoice = None,
     json: JsonFlag = False,
 ) -> None:
     """Run filters on one image."""
@@ -46,7 +47,7 @@ def filter_command(
         grids = [Path(item.settings["reference"]) for item in steps.steps if item.settings.get("reference")]
         require_writable(out, image, *grids, *([Path(labels)] if labels else []))
         with bar(json) as progress:
-            volume = read_volume(image, series_uid=series or None)
+            volume = read_volume(image, series_uid=series or None, frame=frame)
             start = read_labelmap(labels) if labels else None
             found = apply_filters(
                 volume, steps, labels=start, progress=sub_progress(progress, 0.05, 0.95), cancel=token

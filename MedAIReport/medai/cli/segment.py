@@ -106,6 +106,9 @@ def _steps(
     where = "options"
     if pipeline:
         where, steps = Path(pipeline).name, load_json_file(pipeline)
+        if isinstance(steps, dict) and "pipeline" in steps:
+            found = load_recipe(pipeline)
+            return [s.to_dict() for s in found.pipeline], (found.modality, found.hounsfield)
     elif step:
         steps = parse_steps(step)
     else:

@@ -14,8 +14,8 @@ from medai_host.uiloader import QUiLoader
 
 # All of these exist under these names in Slicer's `qt`.
 _NAMES = """
-    Qt QObject QTimer QEvent QSize QSizeF QPoint QPointF QRect QRectF QUrl QByteArray QFile QFileInfo QDir QIODevice QLocale
-    QDateTime QDate QTime QElapsedTimer QThread QSysInfo QModelIndex QSortFilterProxyModel QSignalMapper
+    Qt QObject QTimer QEvent QSize QSizeF QPoint QPointF QRect QRectF QUrl QByteArray QFile QFileInfo QDir QIODevice
+    QLocale QDateTime QDate QTime QElapsedTimer QThread QSysInfo QModelIndex QSortFilterProxyModel QSignalMapper
     QStandardPaths QItemSelectionModel QProcess QProcessEnvironment QSettings QEventLoop QMargins
     QIcon QPixmap QImage QColor QFont QFontMetrics QPalette QPainter QPen QBrush QCursor QKeySequence QTextCursor
     QStandardItem QStandardItemModel QAction QActionGroup QShortcut QDesktopServices QIntValidator QDoubleValidator

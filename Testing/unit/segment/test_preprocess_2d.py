@@ -91,8 +91,11 @@ def test_every_filter_works_on_a_photograph_or_refuses(name, rng):
         assert re.search(r"scalar.*\.$", refusal.message)  # noqa: PT017 - either outcome is right
         return
     assert result.geometry == image.geometry
-    assert result.array.shape == image.array.shape
     assert np.isfinite(result.array).all()
+    if name == "grey":  # one value of several is what it is for
+        assert result.array.shape == image.array.shape[:3]
+        return
+    assert result.array.shape == image.array.shape
     for n in range(3):
         alone = run_filter(name, image.replace(array=image.array[..., n]))
         np.testing.assert_allclose(result.array[..., n].astype(float), alone.array.astype(float), rtol=1e-4, atol=1e-3)

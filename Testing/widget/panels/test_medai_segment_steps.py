@@ -266,7 +266,7 @@ def test_file_and_back(panel, choose, host, tmp_path):
         ('[{"step": "gaussian", "settings": {"sigma_mm": "2"}}]', "bad.json[0].settings.sigma_mm"),
         ('[{"step": "threshold", "settings": {"lower": NaN}}]', "NaN is not allowed"),
         ('[{"step": "no_such_step"}]', "bad.json[0].step"),
-        ('[{"step": "threshold", "colour": 1}]', "steps[0].colour: unknown key"),
+        ('[{"step": "threshold", "colour": 1}]', "bad.json[0].colour: unknown key"),
         ("[" * 50 + "]" * 50, "levels deep"),
         ('{"pipeline": []}', "at least 1"),
         ("not json", "not valid JSON"),

@@ -35,11 +35,11 @@ class AnisotropicDiffusionSettings(Settings):
         5, ge=1, le=200, title="Iterations", description="Steps of diffusion: more smooth more.",
     )  # fmt: skip
     conductance: float = Field(
-        3.0, gt=0, le=100, title="Conductance",
+        3.0, ge=1e-3, le=100, title="Conductance",
         description="Edges steeper than this many times the image's mean gradient stay; less keeps weaker edges.",
     )  # fmt: skip
     time_step: float | None = Field(
-        None, gt=0, le=10, title="Time step",
+        None, ge=1e-6, le=10, title="Time step",
         description=(
             "Length of a step.  At most the smallest spacing in mm divided by 2^(axes + 1), else the diffusion is "
             "unstable; empty: that limit."

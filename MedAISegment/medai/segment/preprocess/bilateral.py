@@ -30,11 +30,11 @@ class BilateralSettings(Settings):
     """How near and how alike neighbours are."""
 
     domain_sigma_mm: float = Field(
-        1.0, gt=0, le=50, title="Domain sigma",
+        1.0, ge=1e-3, le=50, title="Domain sigma",
         description="Standard deviation in mm of the weight by distance.", json_schema_extra={"unit": "mm"},
     )  # fmt: skip
     range_sigma: float = Field(
-        50.0, gt=0, le=1e9, title="Range sigma",
+        50.0, ge=1e-6, le=1e9, title="Range sigma",
         description="Standard deviation, in the image's intensities, of the weight by difference: about the contrast "
         "of the edges that stay.",
     )  # fmt: skip

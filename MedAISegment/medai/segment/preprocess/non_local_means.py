@@ -38,11 +38,11 @@ class NonLocalMeansSettings(Settings):
         json_schema_extra={"unit": "voxel"},
     )  # fmt: skip
     noise_sigma: float | None = Field(
-        None, gt=0, le=1e9, title="Noise",
+        None, ge=1e-6, le=1e9, title="Noise",
         description="Standard deviation of the noise in the image's intensities; empty: estimated from the image.",
     )  # fmt: skip
     strength: float = Field(
-        0.8, gt=0, le=10, title="Strength",
+        0.8, ge=1e-3, le=10, title="Strength",
         description="Cut-off of the likeness in standard deviations of the noise (h / sigma): more smooths more.",
     )  # fmt: skip
 
@@ -61,8 +61,8 @@ class NonLocalMeans(Filter):
     :func:`skimage.restoration.denoise_nl_means` with ``fast_mode=True``, ``sigma`` the noise and ``h`` strength times
     the noise.  What holds there holds here: the image is mirrored about the centre of its last voxels, and the patch of
     size s around a voxel covers s - 1 voxels along each axis, from 1 - s // 2 to s // 2, so that a flipped image gives
-    a slightly different result.  The one difference is that scikit-image's exponential is an approximation, off by a
-    few percent.  Integers are not scaled.
+    another result, most of all at edges (a mean difference of 1 at edges of 120 was seen).  The one difference is that
+    scikit-image's exponential is an approximation, off by a few percent.  Integers are not scaled.
 
     An axis of one voxel takes no part.  The noise is estimated by :func:`._noise.noise_sigma`; an image without noise
     is returned as it is.  The result is float32 (float64 stays float64); NaN or infinity anywhere is refused.

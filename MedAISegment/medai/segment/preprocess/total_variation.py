@@ -26,11 +26,11 @@ class TotalVariationSettings(Settings):
     """How much to flatten, and when to stop."""
 
     weight: float = Field(
-        10.0, gt=0, le=1e9, title="Weight",
+        10.0, ge=1e-6, le=1e9, title="Weight",
         description="In the image's own intensities: about the height of the noise to be removed; more flattens more.",
     )  # fmt: skip
     tolerance: float = Field(
-        2e-4, gt=0, lt=1, title="Tolerance",
+        2e-4, ge=1e-9, lt=1, title="Tolerance",
         description="Stop when the cost falls by less than this share of its first value.",
     )  # fmt: skip
     max_iterations: int = Field(
