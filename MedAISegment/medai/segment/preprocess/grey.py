@@ -50,7 +50,7 @@ class Grey(Filter):
             return value.replace(array=value.array.reshape(value.geometry.shape))
         if value.components not in (3, 4):
             raise UnsupportedInput(
-                f"Grey values need a scalar image, or red, green and blue; given {value.components} components per voxel."
+                f"Grey values need a scalar or an RGB image, given {value.components} components per voxel."
             )
         channels = {"red": 0, "green": 1, "blue": 2}
         result = np.empty(value.geometry.shape, dtype=value.array.dtype)
