@@ -180,10 +180,11 @@ class PreviewPane:
 
     def _text(self, found: dict[str, Any]) -> str:
         before, after = found["histograms"]
+        words = _("Histograms before ({before}) and <span style='color:{color}'>after</span> ({after}).")
+        if rangeText(before) == rangeText(after):  # one axis for both
+            words = _("Histograms before and <span style='color:{color}'>after</span>, both from {before}.")
         lines = [
-            _("Before {before}, <span style='color:{color}'>after</span> {after}.").format(
-                before=rangeText(before), color=AFTER, after=rangeText(after)
-            ),
+            words.format(before=rangeText(before), color=AFTER, after=rangeText(after)),
             _("Preview of this slice alone; limits found from the whole image may differ."),
         ]
         if not found["same_scale"]:

@@ -52,4 +52,4 @@ def histogramPixmap(histograms: Any, width: int, height: int, palette: Any) -> A
 
 def rangeText(values: dict[str, Any]) -> str:
     """Return a histogram's limits for people."""
-    return f"{values['low']:.4g} ... {values['high']:.4g}"
+    return f"{values['low']:.4g} to {values['high']:.4g}"
