@@ -96,7 +96,7 @@ def test_own_steps_with_a_complaint_and_a_preview(load_module, image, palette, s
     panel.ui.previewGroup.collapsed = False
     panel.parent.show()
     assert process_events(until=lambda: panel.preview.shown is not None, timeout=60), panel.ui.previewNote.text
-    screenshot(panel.parent, f"medai-segment-preview-{palette}-{width}", (width, 1100))
+    screenshot(panel.parent, f"medai-segment-preview-{palette}-{width}", (width, 1130))
     assert panel.parent.width <= width
     assert cut(panel, width) == []
     assert panel.ui.previewBefore.pixmap.width() <= panel.ui.previewBefore.width
