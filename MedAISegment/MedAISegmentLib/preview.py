@@ -182,7 +182,7 @@ class PreviewPane:
         before, after = found["histograms"]
         words = _("Histograms before ({before}) and <span style='color:{color}'>after</span> ({after}).")
         if rangeText(before) == rangeText(after):  # one axis for both
-            words = _("Histograms before and <span style='color:{color}'>after</span>, both from {before}.")
+            words = _("Before and <span style='color:{color}'>after</span>: {before}.")
         lines = [
             words.format(before=rangeText(before), color=AFTER, after=rangeText(after)),
             _("Preview of this slice alone; limits found from the whole image may differ."),
