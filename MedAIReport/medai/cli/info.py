@@ -48,7 +48,7 @@ def gather() -> dict[str, Any]:
         "software": software_provenance(),
         "device": _device(),
         "models": [
-            {"id": m.id, "version": m.manifest.version, "title": m.title, "sha256": m.manifest.weights.sha256}
+            {"id": m.id, "version": m.manifest.version, "title": m.title, "sha256": m.manifest.weights_sha256}
             for m in store.list()
         ],
         "broken_models": store.broken(),

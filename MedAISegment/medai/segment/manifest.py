@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from medai.core.labelmap import Code, Segment
 from medai.core.settings import Settings
@@ -83,9 +84,20 @@ class RegionHint(Settings):
 class FileEntry(Settings):
     """A file of the model and its checksum."""
 
-    path: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Name inside the model's folder.")
+    path: str = Field(
+        pattern=r"^[A-Za-z0-9_. +-]+(/[A-Za-z0-9_. +-]+)*$",
+        max_length=240,
+        description="Path inside the model's folder, with / between folders.",
+    )
     bytes: int = Field(ge=1)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        if any(set(part) == {"."} for part in value.split("/")):
+            raise ValueError(f"the path {value!r} leaves the model's folder")
+        return value
 
 
 class NetworkEntry(Settings):
@@ -95,10 +107,52 @@ class NetworkEntry(Settings):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
+class InferenceEntry(Settings):
+    """How windows are laid, what the network's output means, and what may be done to it."""
+
+    dims: Literal[2, 3] = Field(3, description="2: the network reads slices along K, windows have one slice.")
+    context: int = Field(
+        0, ge=0, le=16, description="2.5D: slices on each side that a 2D network reads as more channels."
+    )
+    overlap: float = Field(0.5, ge=0, lt=1, description="Share of a window that the next one covers again.")
+    placement: Literal["fixed", "even"] = Field(
+        "fixed",
+        description="fixed: constant step, the last window moved back (MONAI). even: steps of equal size (nnU-Net).",
+    )
+    blend: Literal["gaussian", "constant"] = "gaussian"
+    sigma: float = Field(0.125, gt=0, le=1, description="SD of the Gaussian weight as a share of the window.")
+    floor: Literal["monai", "nnunet"] = Field("monai", description="Whose smallest weight is used at the corners.")
+    mirror_axes: tuple[Literal[0, 1, 2], ...] = Field((), description="Axes (K, J, I = 0, 1, 2) allowed for mirroring.")
+    mirror: bool = Field(False, description="Mirror by default (test-time augmentation over all axes above).")
+    activation: Literal["softmax", "sigmoid", "none"] = Field(
+        "softmax", description="What makes probabilities of the network's output; none: it gives probabilities."
+    )
+    regions: tuple[int, ...] = Field(
+        (),
+        max_length=1024,
+        description=(
+            "If given, each output channel is a region of its own (probability above 0.5), painted with this label in "
+            "this order, later over earlier; 0 paints background. Otherwise the largest channel wins and channel 0 is "
+            "background, channel n the n-th label."
+        ),
+    )
+    reduced_precision: bool = Field(
+        True, description="False: never run in half precision unless asked, because the result would change."
+    )
+
+
+class PostEntry(Settings):
+    """A label operation of the registry that belongs to the model."""
+
+    step: str = Field(min_length=1, max_length=64)
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
 class Manifest(Settings):
-    """The whole of manifest.json."""
+    """The whole of manifest.json; also what a model of another format is described by."""
 
     schema_version: Literal[1] = 1
+    format: str = Field("medai", pattern=r"^[a-z0-9_]{1,32}$", description="Name in the registry of model formats.")
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     description: Description
@@ -106,9 +160,38 @@ class Manifest(Settings):
     prepare: PrepareSettings
     window: tuple[int, int, int] = Field(description="Sliding window in voxels along K, J, I.")
     region: RegionHint | None = Field(None, description="None for models that take the whole image.")
+    inference: InferenceEntry = Field(default_factory=InferenceEntry)
     labels: tuple[LabelEntry, ...] = Field(min_length=1)
-    weights: FileEntry
+    postprocess: tuple[PostEntry, ...] = Field((), max_length=16, description="Label operations after the network.")
+    weights: tuple[FileEntry, ...] = Field(min_length=1, max_length=64, description="One file per ensemble member.")
+    files: tuple[FileEntry, ...] = Field((), max_length=256, description="Every other file that the result depends on.")
+    previous: Manifest | None = Field(
+        None, description="Stage that runs before: its labels become one more input channel per label."
+    )
     metrics: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _one_file_or_several(cls, value: Any) -> Any:
+        # One entry, as in the first manifests, or a list; strict validation takes only a tuple from here.
+        return (value,) if isinstance(value, (dict, FileEntry)) else tuple(value) if isinstance(value, list) else value
+
+    @property
+    def classes(self) -> int:
+        """Channels of the network's output."""
+        return len(self.inference.regions) or len(self.labels) + 1
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights; of the members' SHA-256 in order if there are several."""
+        if len(self.weights) == 1:
+            return self.weights[0].sha256
+        return hashlib.sha256("".join(w.sha256 for w in self.weights).encode("ascii")).hexdigest()
+
+    @property
+    def inputs(self) -> int:
+        """Image channels that the network reads, without a previous stage's labels."""
+        return len(self.prepare.channels) or 1
 
     @model_validator(mode="after")
     def _labels_are_distinct(self) -> Manifest:
@@ -118,7 +201,14 @@ class Manifest(Settings):
             raise ValueError("two labels share a number or a name")
         if min(self.window) < 1:
             raise ValueError(f"each size of the window must be at least 1 voxel, given {self.window}")
-        classes = len(self.labels) + 1
-        if self.network.settings.get("out_channels", classes) != classes:
-            raise ValueError(f"network.settings.out_channels must be {classes}: the labels and the background")
+        if self.inference.dims == 2 and self.window[0] != 1:
+            raise ValueError(f"the window of a 2D network has one slice (1, J, I), given {self.window}")
+        if self.inference.context and self.inference.dims != 2:
+            raise ValueError("only a 2D network has context slices")
+        unknown = {n for n in self.inference.regions if n} - {x.label for x in self.labels}
+        if unknown:
+            raise ValueError(f"inference.regions name labels that are not there: {sorted(unknown)[:5]}")
+        if self.network.settings.get("out_channels", self.classes) != self.classes:
+            what = "the regions" if self.inference.regions else "the labels and the background"
+            raise ValueError(f"network.settings.out_channels must be {self.classes}: {what}")
         return self

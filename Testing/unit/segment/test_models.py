@@ -34,7 +34,7 @@ def edit(folder, change):
 def replace_weights(folder, data):
     (folder / "weights.safetensors").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    edit(folder, lambda m: m["weights"].update(bytes=len(data), sha256=digest))
+    edit(folder, lambda m: m["weights"][0].update(bytes=len(data), sha256=digest))
 
 
 def test_a_stored_model_gives_the_numbers_of_the_trained_one(folder):
@@ -115,11 +115,11 @@ def test_a_pickle_is_refused_and_not_run(folder, tmp_path):
     [
         ("network", lambda m: m["network"].update(name="os.system")),
         ("network settings", lambda m: m["network"]["settings"].update(filters=[4, 8])),
-        ("weights.path", lambda m: m["weights"].update(path="../../etc/passwd")),
+        ("weights.path", lambda m: m["weights"][0].update(path="../../etc/passwd")),
         ("labels", lambda m: m.update(labels=[])),
         ("surprise", lambda m: m.update(surprise=1)),
         ("labels share", lambda m: m["labels"].append(m["labels"][0])),
-        ("sha256", lambda m: m["weights"].update(sha256="x")),
+        ("sha256", lambda m: m["weights"][0].update(sha256="x")),
     ],
 )
 def test_manifests_that_do_not_fit_are_refused(folder, key, change):

@@ -17,11 +17,70 @@ from medai.core.volume import Volume
 FloatImage = npt.NDArray[np.float32]
 
 
+class Normalise(Settings):
+    """One change of a channel's values; a channel has a chain of them."""
+
+    method: Literal["clip", "clip_percentiles", "shift_scale", "zscore", "range", "percentile_range"] = Field(
+        description=(
+            "clip: to low..high. clip_percentiles: to the percentiles low..high. shift_scale: (x - mean) / sd with the "
+            "given numbers. zscore: (x - mean) / sd of the image's own values. range: low..high (None: the image's own "
+            "minimum, maximum) to out_low..out_high. percentile_range: the same with percentiles low..high."
+        )
+    )
+    low: float | None = None
+    high: float | None = None
+    mean: float = 0.0
+    sd: float = Field(1.0, gt=0)
+    out_low: float = 0.0
+    out_high: float = 1.0
+    clip: bool = Field(False, description="For range and percentile_range: clip to out_low..out_high.")
+    over: Literal["image", "nonzero"] = Field(
+        "image",
+        description="Voxels that are measured and changed; nonzero leaves zeros as they are.",
+    )
+
+
+class ChannelEntry(Settings):
+    """One input channel of a network."""
+
+    name: str = Field("", max_length=64, description="What the channel holds, such as CT or T2.")
+    modality: str = Field("", max_length=16, description="DICOM modality, empty for any.")
+    normalise: tuple[Normalise, ...] = Field((), max_length=8, description="Changes of the values, in this order.")
+
+
 class PrepareSettings(Settings):
-    """Orientation, spacing and intensity that a model expects."""
+    """Orientation, spacing and intensity that a model expects.
+
+    ``orientation`` also carries the axis order of networks that do not read K, J, I: MONAI reads an RAS image as
+    (R, A, S), so that K grows to R, J to A and I to S, which is the orientation ``SAR``.
+    """
 
     orientation: str = Field("RAS", pattern="^[LRPAIS]{3}$", description="Directions in which I, J, K grow.")
-    spacing: tuple[float, float, float] = Field((1.0, 1.0, 1.0), description="Voxel size along I, J, K in mm.")
+    spacing: tuple[float, float, float] | None = Field(
+        (1.0, 1.0, 1.0), description="Voxel size along I, J, K in mm; None keeps the image's."
+    )
+    grid: Literal["cover", "edges", "centres"] = Field(
+        "cover",
+        description=(
+            "Where the voxels of another spacing lie. cover: exact spacing, centred, rounded up. edges: "
+            "round(size * old / new) voxels between the image's outer edges (nnU-Net, scikit-image). centres: exact "
+            "spacing from the first voxel's centre on (MONAI)."
+        ),
+    )
+    interpolate: Literal["linear", "cubic"] = Field("linear", description="How values on the new grid are made.")
+    anisotropy: float = Field(
+        0.0,
+        ge=0,
+        description="Spacing ratio above which the coarsest axis is sampled by nearest neighbour; 0: never.",
+    )
+    crop: Literal["none", "nonzero", "body"] = Field(
+        "none",
+        description="Box that the network sees: all, around the voxels that are not 0 (nnU-Net), around the body (CT).",
+    )
+    normalise_first: bool = Field(False, description="Normalise before the spacing is changed (nnU-Net).")
+    channels: tuple[ChannelEntry, ...] = Field(
+        (), max_length=64, description="Input channels; if empty, one, normalised as 'normalise' says."
+    )
     normalise: Literal["zscore"] = Field("zscore", description="Clip to the percentiles, subtract mean, divide by SD.")
     percentiles: tuple[float, float] = Field((0.5, 99.5), description="Lower and upper clipping percentile.")
 
@@ -29,7 +88,7 @@ class PrepareSettings(Settings):
     def _values_fit(self) -> PrepareSettings:
         if sorted("LPI".find(c) if c in "LPI" else "RAS".find(c) for c in self.orientation) != [0, 1, 2]:
             raise ValueError(f"orientation {self.orientation!r} does not name each of L/R, P/A, I/S once")
-        if min(self.spacing) <= 0:
+        if self.spacing is not None and min(self.spacing) <= 0:
             raise ValueError(f"each spacing must be greater than 0 mm, given {self.spacing}")
         if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
             raise ValueError(f"percentiles must rise from 0 to 100, given {self.percentiles}")
@@ -43,7 +102,7 @@ def model_grid(geometry: Geometry, settings: PrepareSettings) -> Geometry:
     """
     view = np.broadcast_to(np.uint8(0), geometry.shape)
     grid = reorient_array(view, geometry, settings.orientation)[1]
-    if np.allclose(grid.spacing, settings.spacing, rtol=0, atol=1e-3):
+    if settings.spacing is None or np.allclose(grid.spacing, settings.spacing, rtol=0, atol=1e-3):
         return grid
     return grid.with_spacing(settings.spacing)
 

@@ -109,7 +109,7 @@ def model_facts(model: ModelInfo) -> dict[str, Any]:
         "id": m.id,
         "version": m.version,
         "title": m.description.title,
-        "sha256": m.weights.sha256,
+        "sha256": m.weights_sha256,
         "licence": m.description.licence,
         "intended_use": m.description.intended_use,
         "training_data": m.description.training_data,

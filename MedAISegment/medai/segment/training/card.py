@@ -70,7 +70,8 @@ def model_card(manifest: Manifest, recipe: Recipe, history: dict[str, Any], spli
         "",
         "## Training",
         "",
-        f"- Network: {manifest.network.name} {manifest.network.settings}, {manifest.weights.bytes:,} bytes of weights.",
+        f"- Network: {manifest.network.name} {manifest.network.settings}, "
+        f"{sum(w.bytes for w in manifest.weights):,} bytes of weights.",
         f"- {recipe.optimiser.epochs} epochs, batches of {recipe.optimiser.batch} patches of "
         f"{recipe.patch} voxels (K, J, I), Dice + cross-entropy, AdamW, averaged weights, "
         f"{recipe.optimiser.precision}, {recipe.optimiser.threads} CPU threads, {history['minutes']:.0f} minutes.",

@@ -90,7 +90,7 @@ def write_model(
             window=recipe.patch,
             region=recipe.region,
             labels=recipe.labels,
-            weights=write_weights(network, staging / WEIGHTS),
+            weights=(write_weights(network, staging / WEIGHTS),),
         )
         for name, value in (
             ("manifest.json", manifest.to_dict()),

@@ -1,0 +1,38 @@
+"""A network that can be loaded, whatever file it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from medai.core.progress import CancelToken
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """One member of an ensemble.
+
+    Parameters
+    ----------
+    key : str
+        SHA-256 over weights and structure: equal keys, equal functions.  Loaded and compiled networks are kept by it.
+    title : str
+        For messages, for example ``fold 0``.
+    kind : {"torch", "torchscript", "onnx"}
+        What ``load`` gives: a module (float32, CPU, evaluation mode), a scripted module, or None with ``file`` set.
+    load : callable
+        ``load(cancel) -> torch.nn.Module | None``.  Verifies the files first; for ONNX it only verifies.
+    file : Path, optional
+        The ONNX file.
+    """
+
+    key: str
+    title: str
+    kind: Literal["torch", "torchscript", "onnx"]
+    load: Callable[[CancelToken], torch.nn.Module | None]
+    file: Path | None = None
