@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from medai.core.labelmap import LabelMap
 from medai.core.qc import QCFlag, Severity
 from medai.core.volume import Volume
 
@@ -120,3 +121,66 @@ def _touches_border(mask: Any, box: Box) -> bool:
 
         edge |= binary_dilation(outside)
     return bool((mask & edge).any())
+
+
+def found_flags(labels: LabelMap, regions: list[dict[str, Any]], manifest: Manifest) -> list[QCFlag]:
+    """Judge what a model found in a whole image.
+
+    Parameters
+    ----------
+    regions : list of dict
+        One for each box that was looked into; each label's ``mean_probability``.
+
+    Returns
+    -------
+    list of QCFlag
+        ``MASK_EMPTY`` if nothing was found at all, ``VOL_IMPLAUSIBLE``, ``LOW_CONFIDENCE``, ``FOV_CLIPPED``.
+    """
+    counts = labels.counts()
+    if not any(counts.values()):
+        return [QCFlag("MASK_EMPTY", Severity.WARNING, "The model found nothing in this image.")]
+    flags = []
+    volumes = labels.volumes_ml()
+    border = _on_the_border(labels)
+    for segment in labels.segments:
+        if not counts[segment.label]:
+            continue
+        name, volume = segment.name, volumes[segment.name]
+        limits = manifest.description.volume_range_ml.get(name)
+        if limits and not limits[0] <= volume <= limits[1]:
+            flags.append(
+                QCFlag(
+                    "VOL_IMPLAUSIBLE",
+                    Severity.WARNING,
+                    f"{name}: {volume:.2f} mL lies outside the plausible {limits[0]:g} to {limits[1]:g} mL.",
+                    volume,
+                    limits[0] if volume < limits[0] else limits[1],
+                    name,
+                )
+            )
+        sure = [r["labels"][name]["mean_probability"] for r in regions if name in r["labels"]]
+        known = [value for value in sure if value is not None]
+        if known and min(known) < LOW_PROBABILITY:
+            flags.append(
+                QCFlag(
+                    "LOW_CONFIDENCE",
+                    Severity.WARNING,
+                    f"{name}: the mean probability is {min(known):.2f} (uncalibrated).",
+                    min(known),
+                    LOW_PROBABILITY,
+                    name,
+                )
+            )
+        if segment.label in border:
+            flags.append(QCFlag("FOV_CLIPPED", Severity.INFO, f"{name} touches the border of the image.", affects=name))
+    return flags
+
+
+def _on_the_border(labels: LabelMap) -> set[int]:
+    """Labels on the outer slices; an axis of one slice has no border."""
+    found: set[int] = set()
+    for axis, size in enumerate(labels.array.shape):
+        if size > 1:
+            for end in (0, -1):
+                found |= set(np.unique(labels.array.take(end, axis)).tolist())
+    return found - {0}

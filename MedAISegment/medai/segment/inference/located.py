@@ -1,0 +1,137 @@
+"""Models that were trained on crops: run in given boxes, in boxes that the atlas finds, or everywhere at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from medai.core.geometry import Geometry
+from medai.core.labelmap import LabelMap
+from medai.core.progress import CancelToken, ProgressFn, sub_progress
+from medai.core.volume import Volume
+
+from ..models.info import ModelInfo
+from .box import predict_box
+from .canvas import Canvas
+from .facts import model_facts
+from .locate import atlas_regions, recentred
+from .network import NetworkSource
+from .options import InferenceOptions
+from .prepare import FloatImage, model_grid
+from .quality import image_flags, segment_flags
+from .regions import Box, Region, cut
+from .result import Result
+from .run import networks_of
+
+Regions = Literal["atlas", "image"] | tuple[Region, ...]
+
+
+def run_located(
+    model: ModelInfo,
+    volume: Volume,
+    regions: Regions,
+    options: InferenceOptions,
+    *,
+    recentre: bool,
+    largest_component: bool,
+    progress: ProgressFn,
+    cancel: CancelToken,
+) -> Result:
+    """Segment with a model whose manifest has a region.
+
+    Class probabilities, not labels, are brought back to the image's grid, so borders stay smooth on other spacings.
+    Where two boxes overlap, the later one does not overwrite what the earlier one labelled.
+
+    Parameters
+    ----------
+    regions : {"atlas", "image"} or tuple of Region
+        Boxes found by registering a template, the whole image, or given boxes.
+    recentre : bool
+        Run each box of the atlas a second time, centred on what the first run found.
+    largest_component : bool
+        Keep the largest connected part of each box only.
+
+    Raises
+    ------
+    InputError
+        If a region lies outside the image or holds no structure of the image.
+    """
+    volume.require_scalar("This model")
+    progress(0.0, "loading the model")
+    sources = networks_of(model, options)
+    flags = list(image_flags(volume, model.manifest))
+    info: dict[str, Any] = {"model": model_facts(model)}
+    boxes = _boxes(model, volume, regions, info, sub_progress(progress, 0.02, 0.5), cancel)
+    grid = model_grid(volume.geometry, model.manifest.prepare)
+    canvas = Canvas(volume.geometry, model.manifest)
+    info["regions"] = []
+    for index, region in enumerate(boxes):
+        part = sub_progress(progress, 0.5 + 0.5 * index / len(boxes), 0.5 + 0.5 * (index + 1) / len(boxes))
+        started = time.monotonic()
+        work = _Work(model, volume, grid, sources, options, part, cancel)
+        box, scores, ran = work.run(region)
+        if region is not None and regions == "atlas" and recentre:
+            moved = recentred(region, scores, box, model.manifest)
+            if moved is not None:
+                box, scores, ran = work.run(moved)
+        if largest_component:
+            scores = _keep_largest(scores)
+        facts = canvas.add(box, scores)
+        info["regions"].append({**facts, "seconds": round(time.monotonic() - started, 3)})
+        info |= {"device": ran["device"], "inference": ran}
+        flags += segment_flags(facts, box, scores, model.manifest)
+    labels = LabelMap(canvas.labels, volume.geometry, tuple(canvas.segments), tuple(dict.fromkeys(flags)), info)
+    return Result(labels, {}, info)
+
+
+def _boxes(
+    model: ModelInfo, volume: Volume, regions: Regions, info: dict[str, Any], progress: ProgressFn, cancel: CancelToken
+) -> Sequence[Region | None]:
+    if regions == "image":
+        return [None]
+    if regions == "atlas":
+        return atlas_regions(volume, model.manifest, info, progress=progress, cancel=cancel)
+    return regions
+
+
+class _Work:
+    """What stays the same from box to box."""
+
+    def __init__(
+        self, model: ModelInfo, volume: Volume, grid: Geometry, sources: Sequence[NetworkSource],
+        options: InferenceOptions, progress: ProgressFn, cancel: CancelToken,
+    ) -> None:  # fmt: skip
+        self.manifest, self.volume, self.grid, self.sources = model.manifest, volume, grid, sources
+        self.options, self.progress, self.cancel = options, progress, cancel
+
+    def run(self, region: Region | None) -> tuple[Box, FloatImage, dict[str, Any]]:
+        self.cancel.check()
+        box = cut(self.volume, self.grid, region, self.manifest.prepare)
+        letters = self.manifest.prepare.orientation
+        axis = next(2 - column for column, letter in enumerate(letters) if letter in "LR")
+        scores, facts = predict_box(
+            box.image[None], self.sources, self.manifest, self.options,
+            mirror_axis=axis if self.manifest.description.mirrors(box.side) else None,
+            progress=self.progress, cancel=self.cancel,
+        )  # fmt: skip
+        scores[0][~box.inside] = 1.0
+        scores[1:, ~box.inside] = 0.0
+        return box, scores, facts
+
+
+def _keep_largest(scores: FloatImage) -> FloatImage:
+    from scipy import ndimage
+
+    foreground = np.argmax(scores, axis=0) > 0
+    parts, count = ndimage.label(foreground, np.ones((3, 3, 3), dtype=bool))
+    if count < 2:
+        return scores
+    sizes = np.bincount(parts.reshape(-1))[1:]
+    drop = foreground & (parts != 1 + int(np.argmax(sizes)))
+    scores = scores.copy()
+    scores[0][drop] = 1.0
+    scores[1:, drop] = 0.0
+    return scores
