@@ -34,9 +34,12 @@ class Normalise(Settings):
     out_low: float = 0.0
     out_high: float = 1.0
     clip: bool = Field(False, description="For range and percentile_range: clip to out_low..out_high.")
-    over: Literal["image", "nonzero"] = Field(
+    over: Literal["image", "nonzero", "filled"] = Field(
         "image",
-        description="Voxels that are measured and changed; nonzero leaves zeros as they are.",
+        description=(
+            "Voxels that are measured and changed. nonzero: those of this channel that are not 0 (MONAI). filled: where "
+            "any channel is not 0, holes filled (nnU-Net's mask); the others stay as they are."
+        ),
     )
 
 
@@ -58,6 +61,9 @@ class PrepareSettings(Settings):
     orientation: str = Field("RAS", pattern="^[LRPAIS]{3}$", description="Directions in which I, J, K grow.")
     spacing: tuple[float, float, float] | None = Field(
         (1.0, 1.0, 1.0), description="Voxel size along I, J, K in mm; None keeps the image's."
+    )
+    keep_slices: bool = Field(
+        False, description="Slices along K stay as they are (2D networks): only the spacing along I and J is changed."
     )
     grid: Literal["cover", "edges", "centres"] = Field(
         "cover",
@@ -102,9 +108,12 @@ def model_grid(geometry: Geometry, settings: PrepareSettings) -> Geometry:
     """
     view = np.broadcast_to(np.uint8(0), geometry.shape)
     grid = reorient_array(view, geometry, settings.orientation)[1]
-    if settings.spacing is None or np.allclose(grid.spacing, settings.spacing, rtol=0, atol=1e-3):
+    wanted = settings.spacing
+    if wanted is not None and settings.keep_slices:
+        wanted = (wanted[0], wanted[1], grid.spacing[2])
+    if wanted is None or np.allclose(grid.spacing, wanted, rtol=0, atol=1e-3):
         return grid
-    return grid.with_spacing(settings.spacing)
+    return grid.with_spacing(wanted)
 
 
 def on_grid(volume: Volume, grid: Geometry, settings: PrepareSettings) -> FloatImage:
