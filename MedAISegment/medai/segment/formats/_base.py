@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from medai.core.progress import CancelToken
 from medai.core.registry import Member
@@ -18,6 +19,11 @@ class ModelFormat(Member, ABC):
 
     Nothing in a model is ever executed: structure is built by allow-listed names, weights are read as arrays.
     """
+
+    looks_for: ClassVar[str] = ""
+    """What a path must hold to be recognised, for people: ``a folder with plans.json and dataset.json``."""
+    needs_trust: ClassVar[bool] = False
+    """True if a file of this format carries its own program (TorchScript): it is refused until somebody trusts it."""
 
     @abstractmethod
     def recognise(self, path: Path) -> bool:
