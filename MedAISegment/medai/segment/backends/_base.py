@@ -60,6 +60,16 @@ class Backend(Member, ABC):
     def devices(cls) -> tuple[str, ...]:
         """Devices that it can use here, best first."""
 
+    @classmethod
+    @abstractmethod
+    def precision_reason(cls, device: str, precision: str) -> str:
+        """Return why a precision cannot be used on one of its devices; empty if it can."""
+
+    @classmethod
+    def auto_half(cls, device: str) -> str:
+        """Return the half precision that it takes by itself where a model allows it; empty for none."""
+        return "f16" if device == "cuda" else ""
+
     @abstractmethod
     def open(
         self,

@@ -26,9 +26,12 @@ class NetworkSource:
     kind : {"torch", "torchscript", "onnx"}
         What ``load`` gives: a module (float32, CPU, evaluation mode), a scripted module, or None with ``file`` set.
     load : callable
-        ``load(cancel) -> torch.nn.Module | None``.  Verifies the files first; for ONNX it only verifies.
+        ``load(cancel) -> torch.nn.Module | None``.  Verifies the files first; for ONNX it only verifies.  The module
+        belongs to the caller, who moves and changes it: a new one each time.
     file : Path, optional
         The ONNX file.
+    channels_last : bool
+        The ONNX network takes (B, K, J, I, C) and gives (B, K, J, I, classes), as TensorFlow's do.
     """
 
     key: str
@@ -36,3 +39,4 @@ class NetworkSource:
     kind: Literal["torch", "torchscript", "onnx"]
     load: Callable[[CancelToken], torch.nn.Module | None]
     file: Path | None = None
+    channels_last: bool = False
