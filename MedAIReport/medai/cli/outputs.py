@@ -28,3 +28,21 @@ def require_writable(out: Path, *inputs: Path) -> None:
         )
     if any(out.exists() and path.exists() and out.samefile(path) for path in inputs):
         raise OutputError("The output is one of the inputs.", hint="Choose another name.")
+
+
+def require_folder(out: Path) -> None:
+    """Make the output folder if it is missing.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or cannot be made.
+    """
+    from medai.core.errors import OutputError
+
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"Cannot write into {out.name!r}: it is a file.", hint="Choose a folder for the results.")
+    try:
+        out.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {out.name!r} cannot be made: {error.strerror}.") from None

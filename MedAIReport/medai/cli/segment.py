@@ -1,4 +1,4 @@
-"""``medai segment``: an image in, a label map out."""
+"""``medai segment``: an image in, a label map out; or a folder of images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from .run import FrameChoice, JsonFlag
-from .shell import RESEARCH_USE, bar, emit, guarded, say
+from .shell import RESEARCH_USE, SOME_FAILED, bar, emit, guarded, say
 
 
 def segment_command(
-    image: Annotated[Path, typer.Argument(help="Image file, or folder of one DICOM series.")],
-    out: Annotated[Path, typer.Option(help="Label map to write (.nii.gz, .nii, .nrrd, .mha).")],
-    model: Annotated[str, typer.Option(help="Id of a model, or a model's folder.")] = "",
+    image: Annotated[Path, typer.Argument(help="Image file, folder of one DICOM series, or folder of images.")],
+    out: Annotated[Path, typer.Option(help="Label map to write (.nii.gz, .seg.nrrd, .mha); a folder for a folder.")],
+    model: Annotated[str, typer.Option(help="Id of a model ('medai models list'), or a model's folder.")] = "",
     recipe: Annotated[str, typer.Option(help="Id of a recipe, such as ct-lungs; 'medai steps' lists them.")] = "",
     pipeline: Annotated[str, typer.Option(help="JSON file with a list of steps.")] = "",
     step: Annotated[
@@ -26,122 +26,96 @@ def segment_command(
     labels: Annotated[
         str, typer.Option(help="Label map on the image's grid to start from: to repair, or as painted seeds.")
     ] = "",
-    regions: Annotated[str, typer.Option(help="'atlas' (whole head), or 'image' (all of it).")] = "atlas",
+    channel: Annotated[
+        list[Path] | None, typer.Option(help="Image of the model's next channel, on the same grid; repeatable.")
+    ] = None,
+    regions: Annotated[str, typer.Option(help="'auto', 'atlas' (whole head), or 'image' (all of it).")] = "auto",
     region: Annotated[
         list[str] | None,
         typer.Option(help="A box 'SIDE:R,A,S:X,Y,Z': side left, right or none; centre RAS mm; size mm. Repeatable."),
     ] = None,
+    roi: Annotated[
+        list[str] | None,
+        typer.Option(help="A box without a side: 'R,A,S:X,Y,Z', or a Slicer ROI (.mrk.json). Repeatable."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, f32, f16 or bf16.")] = "auto",
+    tta: Annotated[
+        bool | None,
+        typer.Option("--tta/--no-tta", help="Average over mirrored images; as the model says if not given."),
+    ] = None,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Write maps of uncertainty beside the label map.")
+    ] = False,
+    dropout: Annotated[int, typer.Option(help="Runs with random dropout, for the maps; 0: none.", min=0, max=64)] = 0,
+    overlap: Annotated[float | None, typer.Option(help="Share of a window that the next one covers.")] = None,
+    crop_body: Annotated[
+        bool | None, typer.Option("--crop-body/--no-crop-body", help="Run only around the body; for CT if not given.")
+    ] = None,
     series: Annotated[str, typer.Option(help="SeriesInstanceUID, if the folder holds several series.")] = "",
     frame: FrameChoice = None,
+    all_frames: Annotated[bool, typer.Option("--all-frames", help="Every frame of a 4D image.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Segment one image with a model, a recipe, or steps of your own."""
+    """Segment images with a model, a recipe, or steps of your own."""
+    network = {
+        "device": device, "backend": backend, "precision": precision, "mirror": tta, "overlap": overlap,
+        "crop_body": crop_body,
+    }  # fmt: skip
 
     def work(token: Any) -> Any:
-        from medai.core.io import read_labelmap, read_volume, write_labelmap
-        from medai.core.progress import sub_progress
-        from medai.segment.pipeline import run
-        from medai.segment.recipes import expectation_flags
+        from medai.core.errors import SettingsError
         from medai.segment.seeding import place_seeds, read_markups
 
-        from .outputs import require_writable
+        from .cases import find_cases
+        from .segmentcases import Job, segment_cases
+        from .segmentoptions import boxes_of, seed_of, steps_of, with_uncertainty
 
-        steps, expected = _steps(model, recipe, pipeline, step, regions, region, device, bool(labels))
-        given = [_seed(text) for text in seed or []] + (list(read_markups(seeds)) if seeds else [])
+        boxes = boxes_of(region, roi) or regions
+        if model and (uncertainty or dropout):
+            network.update(with_uncertainty(model, tta, dropout))
+        elif uncertainty or dropout:
+            raise SettingsError("--uncertainty and --dropout need --model.")
+        steps, expected = steps_of(model, recipe, pipeline, step, boxes, network, bool(labels))
+        given = [seed_of(text) for text in seed or []] + (list(read_markups(seeds)) if seeds else [])
         steps = place_seeds(steps, given, where="pipeline", has_labels=bool(labels))
-        require_writable(out, image, *([Path(labels)] if labels else []))
+        cases, many = find_cases(image, channel or (), out, frame, all_frames)
+        if many and labels:
+            raise SettingsError("--labels belongs to one image, not to a folder of images.")
+        start = Path(labels) if labels else None
+        job = Job(steps, expected, start, series or None, maps=bool(model) and (uncertainty or dropout > 0))
         with bar(json) as progress:
-            volume = read_volume(image, series_uid=series or None, frame=frame)
-            volume = volume.with_flags(*expectation_flags(volume, *expected))
-            start = read_labelmap(labels) if labels else None
-            found = run(volume, steps, labels=start, progress=sub_progress(progress, 0.05, 0.95), cancel=token)
-            token.check()
-            write_labelmap(found, out, cancel=token)
-        return volume, found
+            return segment_cases(cases, out if many else None, job, progress=progress, cancel=token), many
 
-    volume, result = guarded(work, as_json=json)
-    flags = [flag.to_dict() for flag in dict.fromkeys((*volume.flags, *result.flags))]
+    (results, many) = guarded(work, as_json=json)
+    failed = [result for result in results if "error" in result]
     if json:
-        emit({
-            "research_use_only": True,
-            "labels": {str(s.label): s.name for s in result.segments},
-            "volumes_ml": result.volumes_ml(),
-            "flags": flags,
-            "info": dict(result.meta),
-            "file": str(out),
-        })  # fmt: skip
-        return
-    say(RESEARCH_USE)
-    for segment, millilitres in zip(result.segments, result.volumes_ml().values(), strict=True):
-        say(f"  {segment.label:3d} {segment.name:<32} {millilitres:9.3f} mL")
-    for flag in flags:
-        say(f"  [{flag['severity']}] {flag['code']}: {flag['message']}")
-    say(f"  written to {out}")
-
-
-def _steps(
-    model: str,
-    recipe: str,
-    pipeline: str,
-    step: list[str] | None,
-    regions: str,
-    region: list[str] | None,
-    device: str,
-    has_labels: bool,
-) -> tuple[Any, tuple[str, bool]]:
-    """Return the pipeline that the options ask for, and what it expects of the image (modality, Hounsfield units)."""
-    from medai.core.errors import SettingsError
-    from medai.core.settings import load_json_file
-    from medai.segment.pipeline import parse_pipeline
-    from medai.segment.recipes import load_recipe
-
-    from .stepoption import parse_steps
-
-    if sum(map(bool, (model, recipe, pipeline, step))) != 1:
-        raise SettingsError("Give one of --model, --recipe, --pipeline and --step.")
-    if recipe:
-        found = load_recipe(recipe)
-        return [s.to_dict() for s in found.pipeline], (found.modality, found.hounsfield)
-    where = "options"
-    if pipeline:
-        where, steps = Path(pipeline).name, load_json_file(pipeline)
-        if isinstance(steps, dict) and "pipeline" in steps:
-            found = load_recipe(pipeline)
-            return [s.to_dict() for s in found.pipeline], (found.modality, found.hounsfield)
-    elif step:
-        steps = parse_steps(step)
+        emit({"research_use_only": True, "cases": results} if len(results) > 1 or many else results[0])
     else:
-        boxes: Any = [_region(text) for text in region] if region else regions
-        steps = [{"step": "unet", "settings": {"model": model, "regions": boxes, "device": device}}]
-    return parse_pipeline(steps, where=where, has_labels=has_labels), ("", False)
+        say(RESEARCH_USE)
+        for result in results:
+            _show(result, many or len(results) > 1)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
 
 
-def _seed(text: str) -> Any:
-    from medai.core.errors import SettingsError
-    from medai.segment.seeds import Seed
-
-    name, colon, position = text.rpartition(":")
-    try:
-        r, a, s = (float(v) for v in position.split(","))
-    except ValueError:
-        colon = ""
-    if not colon or not name:
-        raise SettingsError(f"The seed {text!r} cannot be read.", hint="Write it as Liver:-60,10,35 (name, RAS mm).")
-    return Seed.parse({"ras": [r, a, s], "segment": name}, where="seed")
-
-
-def _region(text: str) -> dict[str, Any]:
-    from medai.core.errors import SettingsError
-
-    parts = text.split(":")
-    try:
-        side, centre, size = parts
-        values = [[float(v) for v in part.split(",")] for part in (centre, size)]
-        if side not in ("left", "right", "none") or any(len(v) != 3 for v in values):
-            raise ValueError
-    except ValueError:
-        raise SettingsError(
-            f"The region {text!r} cannot be read.", hint="Write it as left:-26,-22,-14:36,52,36 (side, RAS mm, mm)."
-        ) from None
-    return {"side": "" if side == "none" else side, "centre_ras": values[0], "size_mm": values[1]}
+def _show(result: dict[str, Any], named: bool) -> None:
+    if named:
+        say(f"{result['case']}:")
+    if "error" in result:
+        say(f"  failed: {result['error']['message']} {result['error']['hint']}".rstrip())
+        return
+    for label, name in result["labels"].items():
+        say(f"  {int(label):3d} {name:<32} {result['volumes_ml'][name]:9.3f} mL")
+    for flag in result["flags"]:
+        say(f"  [{flag['severity']}] {flag['code']}: {flag['message']}")
+    ran = result["info"].get("inference", {})
+    if ran.get("backend"):
+        say(f"  ran on {ran.get('device_name') or ran['device']} with {ran['backend']} in {ran['precision']}")
+    for name, value in (result["info"].get("trust") or {}).items():
+        if isinstance(value, dict) and value.get("trust") is not None:
+            say(f"  trust {value['trust']:.2f} {name} (uncalibrated)")
+    say(f"  written to {result['file']}")
+    for path in result.get("maps", {}).values():
+        say(f"  written to {path}")

@@ -34,6 +34,41 @@ def segment(
     return {"labels": labels, "info": dict(labels.meta)}
 
 
+def predict(
+    inputs: dict[str, Any], settings: dict[str, Any], *, progress: ProgressFn, cancel: CancelToken
+) -> dict[str, Any]:
+    """Run a model and return its maps of uncertainty too.
+
+    Parameters
+    ----------
+    inputs : dict
+        ``{"volume": Volume}``; its components are the model's channels.
+    settings : dict
+        ``{"model": id or folder, "options": {...}}``; options are the other settings of the step ``unet``.
+
+    Returns
+    -------
+    dict
+        ``{"labels": LabelMap, "info": dict, "maps": {name: Volume}}``.
+    """
+    from .segmenters.unet import UNetSettings
+    from .segmenters.unet import predict as run_network
+
+    values = {"model": settings["model"], **settings.get("options", {})}
+    parsed = UNetSettings.parse(values, where="options")
+    found = run_network(inputs["volume"], parsed, progress=progress, cancel=cancel)
+    return {"labels": found.labels, "info": dict(found.labels.meta), "maps": dict(found.maps)}
+
+
+def release(
+    inputs: dict[str, Any], settings: dict[str, Any], *, progress: ProgressFn, cancel: CancelToken
+) -> dict[str, Any]:
+    """Give the memory of loaded models back; returns ``{"released": number of models}``."""
+    from .backends.warm import release as release_sessions
+
+    return {"released": release_sessions()}
+
+
 def apply(
     inputs: dict[str, Any], settings: dict[str, Any], *, progress: ProgressFn, cancel: CancelToken
 ) -> dict[str, Any]:

@@ -26,7 +26,15 @@ from .segnrrd import has_segments, labels_from_pairs, pairs_from_labels
 from .source import open_file
 from .writing import write_image
 
-__all__ = ["SeriesInfo", "list_series", "read_labelmap", "read_volume", "write_labelmap", "write_volume"]
+__all__ = [
+    "SeriesInfo",
+    "count_frames",
+    "list_series",
+    "read_labelmap",
+    "read_volume",
+    "write_labelmap",
+    "write_volume",
+]
 
 _PARSERS = {"nifti": parse_nifti, "nrrd": parse_nrrd, "meta": parse_meta}
 
@@ -81,6 +89,20 @@ def read_volume(path: str | Path, *, series_uid: str | None = None, frame: int |
 
             return finish(read_picture(file, frame), stem(file))
         return finish(_parse(kind, file).read(frame), stem(file))
+
+
+def count_frames(path: str | Path) -> int:
+    """Return the number of frames of a 4D NIfTI, NRRD or MetaImage file; 1 for everything else.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_volume`; the voxels are not read.
+    """
+    file = Path(path)
+    with guarded(file.name):
+        kind = "" if file.is_dir() else _kind(file)
+        return _parse(kind, file).size("t") if kind in _PARSERS else 1
 
 
 def read_labelmap(path: str | Path, *, segments: Sequence[Segment] = ()) -> LabelMap:
