@@ -37,12 +37,14 @@ def gather() -> dict[str, Any]:
     from medai.core.provenance import software_provenance
     from medai.features.families import FAMILIES
     from medai.report import RENDERERS
+    from medai.segment.backends import BACKENDS
+    from medai.segment.formats import FORMATS
     from medai.segment.models import ModelStore
     from medai.segment.preprocess import PREPROCESS
     from medai.segment.segmenters import SEGMENTERS
 
     store = ModelStore()
-    registries: tuple[Any, ...] = (PREPROCESS, SEGMENTERS, FAMILIES, RENDERERS)
+    registries: tuple[Any, ...] = (PREPROCESS, SEGMENTERS, FORMATS, BACKENDS, FAMILIES, RENDERERS)
     return {
         "research_use_only": True,
         "software": software_provenance(),
@@ -68,9 +70,9 @@ def _device() -> str:
         import torch
     except ImportError:
         return "none: torch is not installed"
-    from medai.segment.inference.window import choose_device
+    from medai.segment.backends._hardware import devices
 
-    name = choose_device("auto")
+    name = next(name for name, reason in devices().items() if not reason)
     return f"{name} ({torch.cuda.get_device_name()})" if name == "cuda" else name
 
 

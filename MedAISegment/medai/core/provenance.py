@@ -16,7 +16,7 @@ from typing import Any
 from .version import VERSION
 
 PACKAGES = (
-    "numpy", "scipy", "scikit-image", "SimpleITK", "torch", "monai", "safetensors", "pydicom", "highdicom", "pydantic",
+    "numpy", "scipy", "scikit-image", "SimpleITK", "torch", "monai", "safetensors", "openvino", "onnxruntime", "pydicom", "highdicom", "pydantic",
     "slicer-core",
 )  # fmt: skip
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
