@@ -16,8 +16,8 @@ from typing import Any
 from .version import VERSION
 
 PACKAGES = (
-    "numpy", "scipy", "scikit-image", "SimpleITK", "torch", "monai", "safetensors", "openvino", "onnxruntime", "pydicom", "highdicom", "pydantic",
-    "slicer-core",
+    "numpy", "scipy", "scikit-image", "SimpleITK", "torch", "monai", "safetensors", "openvino", "onnxruntime",
+    "pydicom", "highdicom", "pydantic", "slicer-core",
 )  # fmt: skip
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
