@@ -184,7 +184,7 @@ class SegmentLogic(MedAILogic):
     def _deliverSegments(
         self, result: dict[str, Any], work: Work, volumeNode: Any, segmentationNode: Any, showSurface: bool
     ) -> dict[str, Any]:
-        from medai.mrml import labels_to_segmentation
+        from medai.mrml import add_surfaces, labels_to_segmentation
 
         labels = result["labels"]
         labels = labels.replace(flags=labels.flags + tuple(f for f in work.flags if f not in labels.flags))
@@ -196,7 +196,7 @@ class SegmentLogic(MedAILogic):
             labels, slicer.mrmlScene, name, reference=volumeNode, node=segmentationNode, provenance=result["info"]
         )
         if showSurface:
-            node.CreateClosedSurfaceRepresentation()
+            add_surfaces(node)
         self.undo.keep(node, before)
         return {
             **result["info"],

@@ -177,7 +177,7 @@ class LabelMap:
 
     def digest(self) -> str:
         """SHA-256 of the labels and the affine; names and colours do not count."""
-        return digest_array(self.array.astype(np.uint16), self.geometry)
+        return digest_array(self.array, self.geometry, np.dtype(np.uint16))
 
 
 def _whole_numbers(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -12,11 +12,13 @@ from .provenance import provenance_of, stamp
 from .segment_reading import labels_from_segmentation, layers_from_segmentation, segment_ids
 from .segmentations import labels_to_segmentation, layers_to_segmentation
 from .session import HeadlessSession
+from .surfaces import add_surfaces
 from .tables import table_from_node, table_to_node
 from .volumes import volume_from_node, volume_geometry, volume_to_node
 
 __all__ = [
     "HeadlessSession",
+    "add_surfaces",
     "labels_from_segmentation",
     "labels_from_volume",
     "labels_to_segmentation",

@@ -12,8 +12,9 @@ from typing import Any
 from ..core.errors import InputError, SceneError
 from ..core.geometry import Geometry
 from ..core.labelmap import LabelMap
-from ._slicer import BINARY_LABELMAP, CLOSED_SURFACE, REFERENCE_GEOMETRY, register_converters, slicer
+from ._slicer import BINARY_LABELMAP, CLOSED_SURFACE, REFERENCE_GEOMETRY, slicer
 from .arrays import oriented_image, to_matrix
+from .surfaces import place, surfaces_of
 from .terminology import set_tag
 from .texts import storable_text
 
@@ -122,8 +123,7 @@ def refill(segmentation: Any, entries: Sequence[Entry]) -> None:
     try:
         fill(segmentation, entries)
         if surfaces:
-            register_converters()
-            segmentation.CreateRepresentation(CLOSED_SURFACE, True)
+            place(segmentation, surfaces_of(segmentation))
     except BaseException:
         fill(segmentation, before, source)
         raise
