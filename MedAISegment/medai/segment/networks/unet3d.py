@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -22,7 +22,9 @@ class UNet3DSettings(Settings):
 
     in_channels: int = Field(1, ge=1, le=64, description="Image channels.")
     out_channels: int = Field(2, ge=2, le=1024, description="Classes, background included.")
-    filters: tuple[int, ...] = Field((32, 64, 128, 256), min_length=3, max_length=7, description="Features per level.")
+    filters: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (32, 64, 128, 256), min_length=3, max_length=7, description="Features per level."
+    )
     deep_supervision: bool = Field(False, description="Extra outputs at coarser levels, used in training only.")
 
 
