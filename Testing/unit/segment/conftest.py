@@ -85,3 +85,45 @@ class CancelAtPoll(CancelToken):
 def cancel_at_poll() -> type[CancelAtPoll]:
     """A token that cancels at its n-th poll: shows without a clock that work is stopped inside."""
     return CancelAtPoll
+
+
+@pytest.fixture
+def engine_manifest():
+    """Make a manifest of a model with random weights: ``engine_manifest(window, classes, **inference entries)``."""
+    from medai.segment.manifest import Manifest
+
+    def make(window=(8, 8, 8), classes=3, **inference):
+        regions = inference.pop("regions", ())
+        count = len({n for n in regions if n}) if regions else classes - 1
+        text = dict.fromkeys(("title", "summary", "intended_use", "training_data", "licence"), "Tests")
+        return Manifest.parse({
+            "id": "tiny", "version": "1.0.0", "description": {**text, "limits": ["Random weights."]},
+            "network": {"name": "unet3d"}, "prepare": {}, "window": list(window),
+            "inference": {**inference, "regions": list(regions)},
+            "labels": [{"label": n + 1, "name": f"Part {n + 1}"} for n in range(count)],
+            "weights": {"path": "w.safetensors", "bytes": 1, "sha256": "0" * 64},
+        })  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def engine_networks():
+    """Make plain torch networks ready for a window run: ``sources, opener = engine_networks(module, ...)``."""
+    from medai.segment.backends import Session
+    from medai.segment.inference.network import NetworkSource
+
+    class Plain(Session):
+        def __init__(self, module):
+            self.module, self.facts = module, {"backend": "plain", "device": "cpu"}
+
+        device = "cpu"
+
+        def __call__(self, batch):
+            return self.module(batch)
+
+    def make(*modules):
+        sources = [NetworkSource(str(n), f"member {n}", "torch", lambda cancel, m=m: m) for n, m in enumerate(modules)]
+        return sources, lambda source, shape, options, **more: Plain(source.load(more["cancel"]))
+
+    return make
