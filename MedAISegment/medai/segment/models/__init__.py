@@ -3,10 +3,11 @@
 from .info import ModelInfo
 from .loading import load_network, unload_networks
 from .reading import read_model, verify_file
-from .roots import FOLDER, shipped_roots
+from .roots import FOLDER, shipped_roots, user_root
 from .store import ModelStore
+from .trust import is_trusted, record_trust, require_trust
 
 __all__ = [
-    "FOLDER", "ModelInfo", "ModelStore", "load_network", "read_model", "shipped_roots", "unload_networks",
-    "verify_file",
+    "FOLDER", "ModelInfo", "ModelStore", "is_trusted", "load_network", "read_model", "record_trust", "require_trust",
+    "shipped_roots", "unload_networks", "user_root", "verify_file",
 ]  # fmt: skip
