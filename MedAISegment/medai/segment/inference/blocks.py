@@ -168,43 +168,59 @@ class _Work:
         self.group, self.rows, self.columns, self.rule = group, rows, columns, rule
         self.code, self.channel, self.out, self.winners = code, channel, out, winners
         self.same = group.same and rows.same and columns.same
-        voxels = group.weights.shape[1] * rows.weights.shape[2] * columns.weights.shape[2]
-        self.values_per_pair = max(voxels, group.slices * rows.window * columns.window)
+        self.values_per_pair = group.slices * rows.window * columns.window
         view = np.lib.stride_tricks.sliding_window_view
         self.windows = [view(part, (rows.window, columns.window), axis=(2, 3)) for part in group.parts]  # type: ignore[call-overload]
 
     def run(self, blocks: Array, first: Array, count: Array) -> None:
         """Label some blocks; ``first`` and ``count`` say where in ``channel`` their channels in doubt are."""
-        counts = [int((count > number).sum()) for number in range(int(count[0]))]
-        which = np.concatenate([first[:n] + number for number, n in enumerate(counts)])
-        pair = np.concatenate([np.arange(n) for n in counts])
         row, column = np.divmod(blocks, len(self.columns))
-        corners = self._gather(self.channel[which], row[pair], column[pair])
-        codes = self._codes(blocks, first, count)
-        found = self.rule.choose(corners, counts)
-        if self.same or not self.group.weights.shape[1]:
-            fine = found
-        else:
-            fine = self.rule.choose(self._interpolate(corners, row[pair], column[pair]), counts)
-        values = self.rule.values[codes]
-        own, k = self.group.own, self.group.weights.shape[1]
+        pairs = _Pairs(count)
+        channel = self.channel[first[pairs.block] + pairs.rank]
+        corners = self._gather(channel, row[pairs.block], column[pairs.block])
+        found = self.rule.choose(corners, pairs.counts)
+        codes = self._codes(self.code[blocks], channel, pairs)
         height, width = self.rows.window, self.columns.window
         for n, (r, c) in enumerate(zip(row.tolist(), column.tolist(), strict=True)):
             y, x = int(self.rows.starts[r]), int(self.columns.starts[c])
-            self.winners[:, y : y + height, x : x + width] = codes[n].take(found[n, :own])
+            self.winners[:, y : y + height, x : x + width] = codes[n].take(found[n, : self.group.own])
+        if self.same:
+            self._write(row, column, codes, found)
+        elif self.group.weights.shape[1]:
+            kept = np.arange(len(corners))
+            if self.rule.limit is None:
+                kept = np.flatnonzero(_contenders(corners, found, pairs))
+            # Blocks with the most channels come first again.
+            left = np.bincount(pairs.block[kept], minlength=len(blocks))
+            order = np.argsort(-left, kind="stable")
+            place = np.empty_like(order)
+            place[order] = np.arange(len(order))
+            kept = kept[np.lexsort((channel[kept], place[pairs.block[kept]]))]
+            row, column, pairs = row[order], column[order], _Pairs(left[order])
+            # Sorted by block now; wanted by rank.
+            begin = np.cumsum(left[order]) - left[order]
+            kept = kept[begin[pairs.block] + pairs.rank]
+            codes = self._codes(self.code[blocks[order]], channel[kept], pairs)
+            scores = self._interpolate(corners[kept], row[pairs.block], column[pairs.block])
+            self._write(row, column, codes, self.rule.choose(scores, pairs.counts))
+
+    def _write(self, row: Array, column: Array, codes: Array, chosen: Array) -> None:
+        """Write the labels of blocks; ``chosen`` is a position in each block's ``codes``."""
+        values = self.rule.values[codes]
+        for n, (r, c) in enumerate(zip(row.tolist(), column.tolist(), strict=True)):
             y, h = int(self.rows.begin[r]), int(self.rows.count[r])
             x, w = int(self.columns.begin[c]), int(self.columns.count[c])
-            if k and h and w:
-                self.out[:, y : y + h, x : x + w] = values[n].take(fine[n, :k, :h, :w])
+            if h and w:
+                self.out[:, y : y + h, x : x + w] = values[n].take(chosen[n, : len(self.out), :h, :w])
 
-    def _codes(self, blocks: Array, first: Array, count: Array) -> Array:
+    def _codes(self, code: Array, channel: Array, pairs: _Pairs) -> Array:
         """Return the code that each choice stands for, shape (blocks, choices)."""
         shift = int(self.rule.limit is not None)
-        place = np.minimum(np.arange(count[0]), count[:, None] - 1)
-        codes = self.channel[first[:, None] + place] + shift
+        codes = np.zeros((len(code), len(pairs.counts) + shift), dtype=self.rule.codes)
         if shift:
-            codes = np.concatenate([self.code[blocks][:, None], codes], axis=1)
-        return codes.astype(self.rule.codes)
+            codes[:, 0] = code
+        codes[pairs.block, pairs.rank + shift] = channel + shift
+        return codes
 
     def _gather(self, channel: Array, row: Array, column: Array) -> Array:
         """Return the scores in the windows, shape (pairs, slices, window, window)."""
@@ -229,3 +245,51 @@ class _Work:
         array = array.reshape(pairs, height, width * k).swapaxes(1, 2) @ self.rows.weights[row]
         array = array.reshape(pairs, width, -1).swapaxes(1, 2) @ self.columns.weights[column]
         return array.reshape(pairs, k, self.rows.weights.shape[2], self.columns.weights.shape[2])
+
+
+class _Pairs:
+    """Pairs of a block and one of its channels: the first channel of every block, then the second of those with two.
+
+    Parameters
+    ----------
+    count : array of int, shape (blocks,)
+        Channels of each block, at least 1; falling.
+    """
+
+    def __init__(self, count: Array) -> None:
+        self.counts = [int((count > rank).sum()) for rank in range(int(count[0]))]
+        self.block = np.concatenate([np.arange(n) for n in self.counts])
+        self.rank = np.repeat(np.arange(len(self.counts)), self.counts)
+
+
+def _contenders(corners: Array, found: Array, pairs: _Pairs) -> Array:
+    """Tell which pairs may have the largest score somewhere between the voxels of their block; shape (pairs,).
+
+    In a cell (eight voxels around a gap) the largest interpolated score is nowhere less than the smallest of the eight
+    scores of any one channel.  A channel that has less at all eight voxels cannot win there.
+    """
+    blocks = pairs.counts[0]
+    wins = np.zeros((blocks, len(pairs.counts)), dtype=bool)
+    wins[np.arange(blocks)[:, None], found.reshape(blocks, -1)] = True
+    some = np.flatnonzero(wins[pairs.block, pairs.rank])
+    some = some[np.argsort(pairs.block[some], kind="stable")]
+    lowest = corners[some]
+    axes = [axis for axis in (1, 2, 3) if corners.shape[axis] > 1]
+    for axis in axes:
+        lowest = _smaller_neighbours(lowest, axis)
+    begin = np.flatnonzero(np.diff(pairs.block[some], prepend=-1))
+    floor = np.maximum.reduceat(lowest, begin, axis=0)
+    # A voxel counts for every cell that it is a corner of.
+    for axis in axes:
+        ends = floor.take([0], axis=axis), floor.take([-1], axis=axis)
+        floor = np.concatenate([ends[0], _smaller_neighbours(floor, axis), ends[1]], axis=axis)
+    reaches = corners >= floor[pairs.block]
+    return np.asarray(reaches.reshape(len(corners), -1).any(axis=1))
+
+
+def _smaller_neighbours(array: Array, axis: int) -> Array:
+    """Return the smaller of each two neighbours along an axis: one fewer than there are."""
+    low = [slice(None)] * array.ndim
+    high = list(low)
+    low[axis], high[axis] = slice(None, -1), slice(1, None)
+    return np.asarray(np.minimum(array[tuple(low)], array[tuple(high)]))
