@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from medai.core.labelmap import LabelMap
+from medai.core.progress import CancelToken
 from medai.core.qc import QCFlag, Severity
 from medai.core.volume import Volume
 
+from ..hu import hu_flags
 from ..manifest import Manifest
 from .prepare import FloatImage
 from .regions import Box
@@ -18,26 +20,25 @@ LOW_PROBABILITY = 0.75
 """Mean soft-max probability inside a segment below which it is flagged; uncalibrated."""
 
 
-def image_flags(volume: Volume, manifest: Manifest) -> list[QCFlag]:
+def image_flags(volume: Volume, manifest: Manifest, cancel: CancelToken | None = None) -> list[QCFlag]:
     """Compare an image with what the model was made for.
+
+    Parameters
+    ----------
+    cancel : CancelToken, optional
+        Polled while the image's smallest value is looked for.
 
     Returns
     -------
     list of QCFlag
-        ``MODALITY_MISMATCH``, ``GEOM_SPACING_OUT_OF_MODEL_RANGE``.
+        ``MODALITY_MISMATCH`` (of the model or of one of its channels), ``INT_RANGE_NOT_HU`` (the model scales by fixed
+        Hounsfield units and the image seems to hold none), ``GEOM_SPACING_OUT_OF_MODEL_RANGE``, ``DOMAIN_OOD`` (a
+        single slice for a three-dimensional model; it is padded, not refused).
     """
-    flags = []
     d = manifest.description
-    if d.modality and volume.modality and volume.modality != d.modality:
-        flags.append(
-            QCFlag(
-                "MODALITY_MISMATCH",
-                Severity.ERROR,
-                f"The model is made for {d.modality}, the image is {volume.modality}.",
-                volume.modality,
-                d.modality,
-            )
-        )
+    flags = _modality_flags(volume, manifest)
+    if not flags and _reads_hu(manifest):
+        flags += hu_flags(volume, cancel)
     low, high = d.spacing_range_mm
     for value in (min(volume.geometry.spacing), max(volume.geometry.spacing)):
         if not low <= value <= high:
@@ -50,7 +51,47 @@ def image_flags(volume: Volume, manifest: Manifest) -> list[QCFlag]:
                     low if value < low else high,
                 )
             )
+    if manifest.inference.dims == 3 and min(volume.geometry.shape) == 1:
+        flags.append(
+            QCFlag(
+                "DOMAIN_OOD",
+                Severity.WARNING,
+                "The image has a single slice, the model is three-dimensional: it sees padding instead of neighbours.",
+                1,
+                2,
+            )
+        )
     return flags
+
+
+def _modality_flags(volume: Volume, manifest: Manifest) -> list[QCFlag]:
+    """One flag for each modality that the model expects and the image is not."""
+    if not volume.modality:
+        return []
+    wanted = {manifest.description.modality: ""}
+    for channel in manifest.prepare.channels:
+        wanted.setdefault(channel.modality, channel.name)
+    flags = []
+    for modality, name in wanted.items():
+        if not modality or modality == volume.modality:
+            continue
+        what = f"The model's channel {name!r}" if name else "The model"
+        text = f"{what} is made for {modality}, the image is {volume.modality}."
+        flags.append(QCFlag("MODALITY_MISMATCH", Severity.ERROR, text, volume.modality, modality))
+    return flags
+
+
+def _reads_hu(manifest: Manifest) -> bool:
+    """Tell whether a CT channel is changed by fixed numbers, which are Hounsfield units then."""
+    for channel in manifest.prepare.channels:
+        if (channel.modality or manifest.description.modality) != "CT":
+            continue
+        if any(
+            step.method in ("clip", "shift_scale") or (step.method == "range" and None not in (step.low, step.high))
+            for step in channel.normalise
+        ):
+            return True
+    return False
 
 
 def segment_flags(facts: dict[str, Any], box: Box, scores: FloatImage, manifest: Manifest) -> list[QCFlag]:

@@ -12,6 +12,7 @@ from medai.core.errors import InputError
 from medai.core.geometry import Geometry
 from medai.core.progress import CancelToken, ProgressFn, sub_progress
 
+from ..blas import one_thread
 from ..slabs import for_slabs
 from .axis_weights import Axis, Kind, Sampler
 from .prepare import PrepareSettings
@@ -148,6 +149,20 @@ def resample(
         ``change(start, part)`` is called for each finished part of ``out`` (from slice ``start`` on), to change it in
         place.
     """
+    with one_thread() as threads:
+        _resample(load, samplers, out, change, threads, progress, cancel, message)
+
+
+def _resample(
+    load: Load,
+    samplers: tuple[Sampler, Sampler, Sampler],
+    out: FloatImage,
+    change: Callable[[int, FloatImage], None] | None,
+    threads: int | None,
+    progress: ProgressFn,
+    cancel: CancelToken,
+    message: str,
+) -> None:
     along_k, along_j, along_i = samplers
     slab = slab_of((along_k.size, along_j.size, along_i.size))
 
@@ -171,7 +186,7 @@ def resample(
                 out[start:stop] = planes(low, high)[index[start:stop] - low]
             finish(start, stop)
 
-        for_slabs(along_k.count, direct, slab=slab, progress=progress, cancel=cancel, message=message)
+        for_slabs(along_k.count, direct, slab=slab, progress=progress, cancel=cancel, message=message, threads=threads)
         return
     span = max(block.high - block.low for block in along_k.blocks)
     kept = np.empty((span, along_j.count, along_i.count), dtype=np.float32)
@@ -186,21 +201,22 @@ def resample(
             kept[have + start : have + stop] = planes(first + start, first + stop)
 
         part = sub_progress(progress, number / len(along_k.blocks), (number + 1) / len(along_k.blocks))
-        for_slabs(block.high - first, fill, slab=slab, progress=part, cancel=cancel, message=message)
+        for_slabs(block.high - first, fill, slab=slab, progress=part, cancel=cancel, message=message, threads=threads)
         kept_low, kept_high = block.low, block.high
         source = kept[: block.high - block.low].reshape(block.high - block.low, -1)
-        _times(block.weights, source, out[block.start : block.stop].reshape(block.stop - block.start, -1), cancel)
+        target = out[block.start : block.stop].reshape(block.stop - block.start, -1)
+        _times(block.weights, source, target, threads, cancel)
         finish(block.start, block.stop)
 
 
-def _times(weights: FloatImage, source: FloatImage, out: FloatImage, cancel: CancelToken) -> None:
+def _times(weights: FloatImage, source: FloatImage, out: FloatImage, threads: int | None, cancel: CancelToken) -> None:
     """Matrix product in columns that a core's cache holds, on every core."""
 
     def part(start: int, stop: int) -> None:
         np.matmul(weights, source[:, start:stop], out=out[:, start:stop])
 
     columns = source.shape[1]
-    for_slabs(columns, part, slab=max(4096, -(-columns // 16)), progress=_silent, cancel=cancel)
+    for_slabs(columns, part, slab=max(4096, -(-columns // 16)), progress=_silent, cancel=cancel, threads=threads)
 
 
 def _silent(fraction: float, message: str = "") -> None:
