@@ -175,8 +175,8 @@ class _Loading:
         try:
             status, answer = stream.begin(self.token)
             if status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-                self.part.remove()
-                raise Interrupted("the server has less than was loaded before")
+                self._forget()
+                raise Interrupted(f"{self.host} has less than was loaded before")
             offset = self._check_answer(status, answer, offset)
             self.done = offset
             counted, moment = offset, time.monotonic()
@@ -206,7 +206,7 @@ class _Loading:
         if status == http.client.PARTIAL_CONTENT:
             begin, total = _content_range(answer.get("Content-Range", ""))
             if begin != offset:
-                self.part.remove()
+                self._forget()
                 raise Interrupted(f"{self.host} sends another part than asked for")
         else:
             offset, total = 0, length
@@ -218,6 +218,10 @@ class _Loading:
                 raise self._wrong_size(str(total))
             self.total = total
         return offset
+
+    def _forget(self) -> None:
+        self.part.remove()
+        self.done = 0
 
     def _wrong_size(self, found: str) -> ChecksumError:
         wanted = f"{self.size}" if self.size is not None else f"{self.total or _LARGEST} at most"

@@ -139,7 +139,9 @@ def _refusal(host: str, status: int) -> Exception:
         407: "is behind a proxy that asks for a log-in",
         410: "has the file no more",
     }
-    reason = words.get(status, f"answers with status {status}")
+    # What urllib itself does not follow: another scheme, a loop.
+    other = "sends on to an address that is not allowed" if 300 <= status < 400 else f"answers with status {status}"
+    reason = words.get(status, other)
     return failed(f"{host} {reason} ({status})", "Check the address; a newer catalogue may have another.")
 
 
