@@ -42,7 +42,8 @@ def run(engine_manifest, engine_networks):
         )
         at, scores, maps = 0, [], []
         for slab in stream:
-            assert slab.start == at and slab.scores.dtype == torch.float32
+            assert slab.start == at
+            assert slab.scores.dtype == torch.float32
             at += slab.scores.shape[1]
             scores.append(slab.scores.clone())
             maps.append({name: value.clone() for name, value in slab.maps.items()})
@@ -73,7 +74,8 @@ def test_scores_are_monais(rng, run, engine_manifest, shape, overlap):
         manifest = engine_manifest((8, 8, 8), 3, overlap=overlap, blend=mode)
         ours, _, facts = run(array, module, manifest=manifest, batch=batch)
         assert np.abs(ours - by_monai(array, module, (8, 8, 8), overlap, mode)).max() < 1e-5
-        assert facts["windows"] >= 1 and facts["passes"] == 1
+        assert facts["windows"] >= 1
+        assert facts["passes"] == 1
 
 
 class Each(torch.nn.Module):
@@ -97,7 +99,7 @@ def test_results_do_not_depend_on_the_batch_and_repeat_exactly(rng, run, engine_
     assert np.array_equal(one, run(array, module, manifest=manifest, batch=1)[0])
 
 
-@pytest.mark.parametrize("dims,window,shape", [(3, (8, 12, 8), (21, 13, 19)), (3, (8, 8, 8), (5, 20, 9)),
+@pytest.mark.parametrize(("dims", "window", "shape"), [(3, (8, 12, 8), (21, 13, 19)), (3, (8, 8, 8), (5, 20, 9)),
                                                (2, (1, 8, 12), (6, 21, 10))])  # fmt: skip
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("single", [False, True])
@@ -147,7 +149,8 @@ def test_slices_come_in_order_and_before_the_last_window_ran(rng, engine_manifes
                        progress=no_progress, cancel=CancelToken(), opener=opener)  # fmt: skip
     seen = [(len(calls), slab.start, slab.scores.shape[1]) for slab in stream]
     assert seen[0] == (1, 0, 4)
-    assert sum(n for _, _, n in seen) == 40 and len(calls) == 9
+    assert sum(n for _, _, n in seen) == 40
+    assert len(calls) == 9
     assert stream.facts["sums_bytes"] == 4 * 2 * 8 * 8 * 8
 
 
@@ -160,7 +163,8 @@ def test_members_and_mirrorings_are_averaged(rng, run, engine_manifest):
         with torch.inference_mode():
             found.append(torch.flip(module(torch.flip(x, axes)), axes)[0].numpy())
     np.testing.assert_allclose(ours, np.mean(found, axis=0), atol=1e-5)
-    assert facts["passes"] == 12 and facts["members"] == 3
+    assert facts["passes"] == 12
+    assert facts["members"] == 3
     plain, _, _ = run(array, *modules, manifest=manifest, mirror=False)
     np.testing.assert_allclose(plain, np.mean([f for n, f in enumerate(found) if n % 4 == 0], axis=0), atol=1e-5)
 
@@ -193,7 +197,8 @@ def test_2d_networks_read_slices_with_their_neighbours(rng, run, engine_manifest
         with torch.inference_mode():
             expected = module(torch.from_numpy(np.concatenate(near))[None])[0].numpy()
         np.testing.assert_allclose(ours[:, k], expected, atol=1e-5)
-    assert facts["windows"] == 7 and facts["batch"] == min(batch, 7)
+    assert facts["windows"] == 7
+    assert facts["batch"] == min(batch, 7)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -209,7 +214,8 @@ def test_windows_of_one_value_use_the_same_output_again(rng, engine_manifest, en
 
     manifest = engine_manifest((8, 8, 8), 3, mirror=mirror, mirror_axes=[1])
     ours, _, facts = run(array, Counted(1, 3), manifest=manifest, batch=2)
-    assert facts["windows"] == 25 and facts["skipped"] == 25 - 9 - 1
+    assert facts["windows"] == 25
+    assert facts["skipped"] == 25 - 9 - 1
     expected = by_monai(array, inside, (8, 8, 8), 0.5)
     if mirror:
         turned = by_monai(array[:, :, ::-1].copy(), inside, (8, 8, 8), 0.5)[:, :, ::-1]
@@ -230,8 +236,10 @@ def test_progress_rises_to_one_and_counts_windows(rng, run, engine_manifest):
     told = []
     run(image(rng, (20, 8, 8)), Mix(1, 3), manifest=engine_manifest(), progress=lambda f, m: told.append((f, m)))
     fractions = [f for f, _ in told]
-    assert fractions == sorted(fractions) and fractions[-1] == 1.0
-    assert told[1][1].startswith("window 1 of 4, about ") and told[1][1].endswith(" left")
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert told[1][1].startswith("window 1 of 4, about ")
+    assert told[1][1].endswith(" left")
 
 
 def test_cancel_does_not_wait_for_the_pass_and_the_next_run_works(rng, run, engine_manifest):

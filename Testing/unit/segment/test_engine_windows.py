@@ -13,7 +13,7 @@ OVERLAPS = (0.0, 0.25, 0.5, 0.6, 0.625, 0.75, 0.9)
 
 
 @pytest.mark.parametrize("overlap", OVERLAPS)
-@pytest.mark.parametrize("length,size", SIZES)
+@pytest.mark.parametrize(("length", "size"), SIZES)
 def test_fixed_starts_are_monais(length, size, overlap):
     pytest.importorskip("monai")
     from monai.data.utils import dense_patch_slices
@@ -25,7 +25,7 @@ def test_fixed_starts_are_monais(length, size, overlap):
 
 
 @pytest.mark.parametrize("overlap", OVERLAPS)
-@pytest.mark.parametrize("length,size", SIZES)
+@pytest.mark.parametrize(("length", "size"), SIZES)
 def test_even_starts_are_nnunets(length, size, overlap):
     pytest.importorskip("nnunetv2")
     from nnunetv2.inference.sliding_window_prediction import compute_steps_for_sliding_window
@@ -35,7 +35,7 @@ def test_even_starts_are_nnunets(length, size, overlap):
 
 
 @pytest.mark.parametrize("placement", ["fixed", "even"])
-@pytest.mark.parametrize("length,size", [*SIZES, (3, 8), (4, 9), (1, 8)])
+@pytest.mark.parametrize(("length", "size"), [*SIZES, (3, 8), (4, 9), (1, 8)])
 def test_windows_leave_no_voxel_out(length, size, placement):
     for overlap in OVERLAPS:
         starts = axis_starts(length, size, overlap, placement)
@@ -47,7 +47,7 @@ def test_windows_leave_no_voxel_out(length, size, placement):
         assert starts[-1] + size == length or len(starts) == 1
 
 
-@pytest.mark.parametrize("length,size", [(3, 8), (4, 9), (1, 8), (7, 8)])
+@pytest.mark.parametrize(("length", "size"), [(3, 8), (4, 9), (1, 8), (7, 8)])
 def test_small_images_are_padded_as_nnunet_does(length, size):
     padding = pytest.importorskip("acvl_utils.cropping_and_padding.padding")
     _, where = padding.pad_nd_image(np.zeros((length,)), (size,), return_slicer=True)
@@ -89,7 +89,8 @@ def test_every_slice_of_a_2d_network_is_a_window_once():
 
 def test_constant_weights_are_one():
     weights = window_weights((4, 5, 6), InferenceEntry(blend="constant"))
-    assert weights.shape == (4, 5, 6) and (weights == 1).all()
+    assert weights.shape == (4, 5, 6)
+    assert (weights == 1).all()
 
 
 def test_layout_covers_what_each_window_reaches_first():

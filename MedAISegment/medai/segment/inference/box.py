@@ -1,0 +1,84 @@
+"""One small region through a model: all class probabilities at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medai.core.errors import OutOfMemory
+from medai.core.progress import CancelToken, ProgressFn
+
+from ..manifest import Manifest
+from .fallback import attempts
+from .network import NetworkSource
+from .options import InferenceOptions
+from .prepare import FloatImage
+from .stream import WindowRun
+
+if TYPE_CHECKING:
+    import torch
+
+
+def predict_box(
+    array: npt.NDArray[np.float32],
+    sources: Sequence[NetworkSource],
+    manifest: Manifest,
+    options: InferenceOptions,
+    *,
+    mirror_axis: int | None,
+    progress: ProgressFn,
+    cancel: CancelToken,
+) -> tuple[FloatImage, dict[str, Any]]:
+    """Return class probabilities of a region that is small enough to hold all of them.
+
+    Parameters
+    ----------
+    array : array of float32, shape (C, K, J, I)
+        Prepared; padded with 0 up to the window.
+    sources : sequence of NetworkSource
+        Members of the ensemble.
+    mirror_axis : int, optional
+        Axis of the image (K, J, I = 0, 1, 2) to flip before the network; the result is flipped back.  For models that
+        know one side of the body only.
+
+    Returns
+    -------
+    probabilities : array of float32, shape (classes, K, J, I)
+        After the manifest's activation.
+    facts : dict
+        Those of :class:`~medai.segment.inference.stream.WindowRun`; ``fallbacks`` lists the flags of smaller windows
+        or another device, if memory was short.
+
+    Raises
+    ------
+    OutOfMemory
+        If nothing that was tried had enough memory.
+    """
+    values = np.ascontiguousarray(array if mirror_axis is None else np.flip(array, mirror_axis + 1))
+    fallbacks: list[dict[str, Any]] = []
+    for attempt in attempts(manifest, options, (array.shape[1], array.shape[2], array.shape[3])):
+        if attempt.flag is not None:
+            fallbacks = [attempt.flag.to_dict()]
+        try:
+            run = WindowRun(values, sources, attempt.manifest, attempt.options, progress=progress, cancel=cancel)
+            scores: FloatImage = np.empty((manifest.classes, *array.shape[1:]), dtype=np.float32)
+            for slab in run:
+                part = _activate(slab.scores, manifest.inference.activation)
+                scores[:, slab.start : slab.start + part.shape[1]] = part.numpy()
+        except (OutOfMemory, MemoryError):
+            continue
+        break
+    if mirror_axis is not None:
+        scores = np.ascontiguousarray(np.flip(scores, mirror_axis + 1))
+    return scores, {**run.facts, "fallbacks": fallbacks}
+
+
+def _activate(scores: torch.Tensor, activation: str) -> torch.Tensor:
+    import torch
+
+    if activation == "softmax":
+        return torch.softmax(scores, dim=0)
+    return torch.sigmoid(scores) if activation == "sigmoid" else scores
