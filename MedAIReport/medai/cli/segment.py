@@ -113,9 +113,8 @@ def _show(result: dict[str, Any], named: bool) -> None:
     ran = result["info"].get("inference", {})
     if ran.get("backend"):
         say(f"  ran on {ran.get('device_name') or ran['device']} with {ran['backend']} in {ran['precision']}")
-    for name, value in (result["info"].get("trust") or {}).items():
-        if isinstance(value, dict) and value.get("trust") is not None:
-            say(f"  trust {value['trust']:.2f} {name} (uncalibrated)")
+    for name, trust in result["info"].get("trust", {}).items():
+        say(f"  trust {trust['value']:.2f} {name} (uncalibrated)")
     say(f"  written to {result['file']}")
     for path in result.get("maps", {}).values():
         say(f"  written to {path}")

@@ -170,7 +170,7 @@ def test_maps_of_uncertainty_lie_beside_the_labels(image, model, tmp_path):
     assert entropy.geometry.same_as(read_labelmap(out).geometry)
     assert 0 <= entropy.array.min() <= entropy.array.max() <= 1
     assert read_volume(tmp_path / "seg_agreement.nii.gz").array.max() <= 1
-    assert 0 <= shown["info"]["trust"]["Front"]["trust"] <= 1
+    assert 0 <= shown["info"]["trust"]["Front"]["value"] <= 1
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def run_located(
     volume.require_scalar("This model")
     progress(0.0, "loading the model")
     sources = networks_of(model, options)
-    flags = list(image_flags(volume, model.manifest))
+    flags = list(image_flags(volume, model.manifest, cancel))
     info: dict[str, Any] = {"model": model_facts(model)}
     boxes = _boxes(model, volume, regions, info, sub_progress(progress, 0.02, 0.5), cancel)
     grid = model_grid(volume.geometry, model.manifest.prepare)

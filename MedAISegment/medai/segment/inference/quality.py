@@ -31,7 +31,7 @@ def image_flags(volume: Volume, manifest: Manifest, cancel: CancelToken | None =
     Returns
     -------
     list of QCFlag
-        ``MODALITY_MISMATCH`` (of the model or of one of its channels), ``INT_RANGE_NOT_HU`` (the model scales by fixed
+        ``MODALITY_MISMATCH`` (of the model and all its channels), ``INT_RANGE_NOT_HU`` (the model scales by fixed
         Hounsfield units and the image seems to hold none), ``GEOM_SPACING_OUT_OF_MODEL_RANGE``, ``DOMAIN_OOD`` (a
         single slice for a three-dimensional model; it is padded, not refused).
     """
@@ -65,20 +65,14 @@ def image_flags(volume: Volume, manifest: Manifest, cancel: CancelToken | None =
 
 
 def _modality_flags(volume: Volume, manifest: Manifest) -> list[QCFlag]:
-    """One flag for each modality that the model expects and the image is not."""
-    if not volume.modality:
+    """Flag an image of a modality that none of the model's channels expects."""
+    general = manifest.description.modality
+    wanted = [channel.modality or general for channel in manifest.prepare.channels] or [general]
+    if not volume.modality or "" in wanted or volume.modality in wanted:
         return []
-    wanted = {manifest.description.modality: ""}
-    for channel in manifest.prepare.channels:
-        wanted.setdefault(channel.modality, channel.name)
-    flags = []
-    for modality, name in wanted.items():
-        if not modality or modality == volume.modality:
-            continue
-        what = f"The model's channel {name!r}" if name else "The model"
-        text = f"{what} is made for {modality}, the image is {volume.modality}."
-        flags.append(QCFlag("MODALITY_MISMATCH", Severity.ERROR, text, volume.modality, modality))
-    return flags
+    names = " and ".join(dict.fromkeys(wanted))
+    text = f"The model is made for {names}, the image is {volume.modality}."
+    return [QCFlag("MODALITY_MISMATCH", Severity.ERROR, text, volume.modality, names)]
 
 
 def _reads_hu(manifest: Manifest) -> bool:
@@ -164,18 +158,13 @@ def _touches_border(mask: Any, box: Box) -> bool:
     return bool((mask & edge).any())
 
 
-def found_flags(labels: LabelMap, regions: list[dict[str, Any]], manifest: Manifest) -> list[QCFlag]:
+def found_flags(labels: LabelMap, manifest: Manifest) -> list[QCFlag]:
     """Judge what a model found in a whole image.
-
-    Parameters
-    ----------
-    regions : list of dict
-        One for each box that was looked into; each label's ``mean_probability``.
 
     Returns
     -------
     list of QCFlag
-        ``MASK_EMPTY`` if nothing was found at all, ``VOL_IMPLAUSIBLE``, ``LOW_CONFIDENCE``, ``FOV_CLIPPED``.
+        ``MASK_EMPTY`` if nothing was found at all, ``VOL_IMPLAUSIBLE``, ``FOV_CLIPPED``.
     """
     counts = labels.counts()
     if not any(counts.values()):
@@ -196,19 +185,6 @@ def found_flags(labels: LabelMap, regions: list[dict[str, Any]], manifest: Manif
                     f"{name}: {volume:.2f} mL lies outside the plausible {limits[0]:g} to {limits[1]:g} mL.",
                     volume,
                     limits[0] if volume < limits[0] else limits[1],
-                    name,
-                )
-            )
-        sure = [r["labels"][name]["mean_probability"] for r in regions if name in r["labels"]]
-        known = [value for value in sure if value is not None]
-        if known and min(known) < LOW_PROBABILITY:
-            flags.append(
-                QCFlag(
-                    "LOW_CONFIDENCE",
-                    Severity.WARNING,
-                    f"{name}: the mean probability is {min(known):.2f} (uncalibrated).",
-                    min(known),
-                    LOW_PROBABILITY,
                     name,
                 )
             )

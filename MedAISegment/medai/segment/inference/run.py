@@ -29,11 +29,8 @@ from .quality import found_flags, image_flags
 from .regions import Region
 from .result import Result
 from .stream import WindowRun
-from .trust import trust_of
+from .trust import trust_flags, with_trust
 from .writer import LabelWriter, Written
-
-FIXED = ("clip", "shift_scale", "range")
-"""Changes of values that do not depend on what part of the image is looked at."""
 
 
 def networks_of(model: ModelInfo, options: InferenceOptions) -> tuple[NetworkSource, ...]:
@@ -91,7 +88,7 @@ def run_model(
     parsed = InferenceOptions.parse(options, where="options")
     manifest = model.manifest
     started = time.monotonic()
-    flags = list(image_flags(volume, manifest))
+    flags = list(image_flags(volume, manifest, token))
     share = 0.0
     earlier: list[dict[str, Any]] = []
     labels_before = None
@@ -111,15 +108,17 @@ def run_model(
         "model": model_facts(model),
         "device": runs[-1].facts["device"],
         "inference": runs[-1].facts,
-        "regions": [run.region_facts(manifest) for run in runs],
+        "regions": [run.region_facts() for run in runs],
     }
     if earlier:
         facts["previous"] = earlier
     segments = tuple(entry.to_segment() for entry in manifest.labels)
     found = LabelMap(labels, volume.geometry, segments, (), facts)
     found = repaired(found, manifest, largest_component, progress=sub_progress(progress, 0.97, 1.0), cancel=token)
-    flags += found_flags(found, facts["regions"], manifest)
-    facts["trust"] = trust_of(facts["regions"])
+    flags += found_flags(found, manifest)
+    for region in facts["regions"]:
+        flags += trust_flags(region["labels"])
+    facts["trust"] = _lowest(facts["regions"])
     facts["seconds_total"] = round(time.monotonic() - started, 3)
     found = found.replace(flags=tuple(dict.fromkeys(flags)), meta=facts)
     progress(1.0, "done")
@@ -127,18 +126,13 @@ def run_model(
 
 
 def body_crop(volume: Volume, manifest: Manifest, options: InferenceOptions) -> bool:
-    """Tell whether to run in the box around the body only.
+    """Tell whether to run in the box around the body only: as asked, else for CT.
 
-    If nobody says, for CT whose values are changed by fixed numbers: there the box changes nothing but where the
-    windows lie.
+    There the box changes nothing but where the windows lie: voxels and their values are those of the whole image.
     """
     if options.crop_body is not None:
         return options.crop_body
-    chain = [step for channel in manifest.prepare.channels for step in channel.normalise]
-    fixed = bool(manifest.prepare.channels) and all(
-        s.method in FIXED and (s.method != "range" or (s.low is not None and s.high is not None)) for s in chain
-    )
-    return fixed and "CT" in (volume.modality, manifest.description.modality) and manifest.inference.dims == 3
+    return "CT" in (volume.modality, manifest.description.modality) and manifest.inference.dims == 3
 
 
 def repaired(
@@ -163,8 +157,8 @@ class _Run:
     flags: tuple[QCFlag, ...]
     grid: Geometry
 
-    def region_facts(self, manifest: Manifest) -> dict[str, Any]:
-        return {"side": "", "grid": self.grid.to_dict(), "labels": self.written.facts}
+    def region_facts(self) -> dict[str, Any]:
+        return {"side": "", "grid": self.grid.to_dict(), "labels": with_trust(self.written.facts)}
 
 
 class _Work:
@@ -182,10 +176,13 @@ class _Work:
         manifest = self.manifest
         part = sub_progress(self.progress, 0.0, 0.15)
         crop = body_crop(self.volume, manifest, self.options)
-        found = prepare(self.volume, manifest.prepare, crop_body=crop, progress=part, cancel=self.cancel)
+        found = prepare(
+            self.volume, manifest.prepare, crop_body=crop, keep_mask=previous is not None, progress=part,
+            cancel=self.cancel,
+        )  # fmt: skip
         if previous is not None and manifest.previous is not None:
             values = [entry.label for entry in manifest.previous.labels]
-            found = with_labels(found, previous, values)
+            found = with_labels(found, previous, values, cancel=self.cancel)
         self.prepare_seconds = round(time.monotonic() - began, 3)
         return found
 
@@ -194,11 +191,9 @@ class _Work:
         progress = sub_progress(self.progress, 0.15 + 0.85 * index / count, 0.15 + 0.85 * (index + 1) / count)
         entropy = self.options.uncertainty != "none"
         maps = ("agreement", "mutual_information") if self.options.uncertainty in ("ensemble", "dropout") else ()
-        flags: list[QCFlag] = []
-        failure: OutOfMemory | None = None
-        for attempt in attempts(self.manifest, self.options):
-            if attempt.flag is not None:
-                flags.append(attempt.flag)
+        flag: QCFlag | None = None
+        for attempt in attempts(self.manifest, self.options, part.grid.shape):
+            flag = attempt.flag
             try:
                 stream = WindowRun(
                     part.array, self.sources, attempt.manifest, attempt.options, progress=progress, cancel=self.cancel
@@ -209,13 +204,17 @@ class _Work:
                 for slab in stream:
                     writer.feed(slab)
                 written = writer.finish()
-            except OutOfMemory as error:
-                failure = error
+            except (OutOfMemory, MemoryError):
                 continue
-            seconds = {"prepare": self.prepare_seconds, "windows_and_labels": round(time.monotonic() - began, 3)}
-            return _Run(written, {**stream.facts, "seconds": seconds}, tuple(flags), part.grid)
-        assert failure is not None
-        raise failure
+            break
+        seconds = {"prepare": self.prepare_seconds, "windows_and_labels": round(time.monotonic() - began, 3)}
+        facts = {
+            **stream.facts,
+            "seconds": seconds,
+            "labels": written.how,
+            "fallbacks": [flag.to_dict()] if flag else [],
+        }
+        return _Run(written, facts, (flag,) if flag else (), part.grid)
 
 
 def _joined(
@@ -236,5 +235,18 @@ def _joined(
     return labels, maps
 
 
+def _lowest(regions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return each segment's trust; the lowest of the regions in which it was found."""
+    found: dict[str, Any] = {}
+    for region in regions:
+        for name, fact in region["labels"].items():
+            trust = fact["trust"]
+            if trust is not None and (name not in found or trust["value"] < found[name]["value"]):
+                found[name] = trust
+    return found
+
+
 def _map(volume: Volume, name: str, array: np.ndarray[Any, Any]) -> Volume:
+    # Sums of weights are 1 up to rounding; a share is at most 1.
+    np.clip(array, 0.0, None if name == "mutual_information" else 1.0, out=array)
     return Volume(array, volume.geometry, name=f"{volume.name} {name}".strip())
