@@ -23,8 +23,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error of torch, OpenVINO, onnxruntime or Python means that there is too little memory."""
     if isinstance(error, MemoryError):
         return True
-    # torch.OutOfMemoryError is a RuntimeError too; on the CPU and on MPS only the text tells.
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
+    # torch.OutOfMemoryError is a RuntimeError too; on the CPU, on MPS and in other libraries only the text tells.
+    return isinstance(error, Exception) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
 @contextmanager

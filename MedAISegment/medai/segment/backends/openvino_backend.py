@@ -11,6 +11,7 @@ from medai.core.progress import CancelToken
 from ..inference.network import NetworkSource
 from ._base import Backend, Session
 from ._convert import convert
+from ._exact import use_block_means
 from ._hardware import cpu_name, threads
 from ._memory import is_out_of_memory, out_of_memory
 from ._openvino import core, first_line, has_bf16
@@ -81,6 +82,8 @@ class OpenVinoSession(Session):
     def __init__(self, model: Any, source: NetworkSource, shape: tuple[int, ...], precision: str) -> None:
         self._shape = shape
         self._last = source.channels_last
+        if precision == "f32":
+            use_block_means(model)
         count = threads()
         # OpenVINO takes bf16 by itself where the processor has it, so f32 must be asked for.
         settings = {
