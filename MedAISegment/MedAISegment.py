@@ -15,7 +15,19 @@ from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
-from MedAISegmentLib.choices import Denoise, Device, Method, Region, Side, View
+from MedAISegmentLib.choices import (
+    Backend,
+    Denoise,
+    Device,
+    Method,
+    Mirror,
+    Precision,
+    Region,
+    Side,
+    Uncertainty,
+    View,
+)
+from MedAISegmentLib.modelentries import modelEntries
 from MedAISegmentLib.pipelines import plainSteps, recipes, stepsOf
 from MedAISegmentLib.seeds import readBox
 from MedAISegmentLib.segmentlogic import SegmentLogic
@@ -56,6 +68,11 @@ class MedAISegmentParameterNode:
     segmentation: vtkMRMLSegmentationNode
     showSurface: bool = False
     device: Device = Device.AUTO
+    backend: Backend = Backend.AUTO
+    precision: Precision = Precision.AUTO
+    mirror: Mirror = Mirror.AUTO
+    uncertainty: Uncertainty = Uncertainty.NONE
+    samples: Annotated[int, WithinRange(2, 64)] = 8
     largestComponent: bool = True
     recipeId: str = ""
     pipeline: str = ""
@@ -77,14 +94,6 @@ class MedAISegmentLogic(SegmentLogic):
     def getParameterNode(self):
         return MedAISegmentParameterNode(super().getParameterNode())
 
-    def models(self) -> list[Any] | None:
-        """Return the models that are here; None if the packages that read them are not installed yet."""
-        try:
-            from medai.segment.models import ModelStore
-        except ImportError:
-            return None
-        return ModelStore().list()
-
     def settingsOf(self, node: MedAISegmentParameterNode) -> dict[str, Any]:
         """Return a parameter node's content as the settings of the library's task.
 
@@ -103,7 +112,10 @@ class MedAISegmentLogic(SegmentLogic):
         if node.method is Method.UNET and not node.modelId:
             raise ModelError(_("There is no model to segment with."), hint=_("Install the extension again."))
         boxed = node.method is Method.UNET and node.region is Region.BOX
-        return {"pipeline": simpleSteps(node, self.boxOf(node.roi, node.side.value) if boxed else None)}
+        if not boxed:
+            return {"pipeline": simpleSteps(node)}
+        sides = any(entry.id == node.modelId and entry.hasSides for entry in modelEntries() or ())
+        return {"pipeline": simpleSteps(node, self.boxOf(node.roi, node.side.value if sides else ""))}
 
     def boxOf(self, roiNode: Any, side: str) -> list[dict[str, Any]]:
         """Return a Markups ROI's bounding box (RAS, mm) as a list of one region."""

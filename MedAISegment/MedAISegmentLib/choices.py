@@ -58,6 +58,56 @@ class Device(Enum):
         return {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("GPU (CUDA)"), "mps": _("GPU (Apple)")}[self.value]
 
 
+class Backend(Enum):
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
+
+    def label(self):
+        names = {"torch": "PyTorch", "openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"}
+        return names.get(self.value) or _("Automatic")
+
+
+class Precision(Enum):
+    AUTO = "auto"
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+
+    def label(self):
+        return {
+            "auto": _("Automatic"),
+            "f32": _("Single (f32)"),
+            "f16": _("Half (f16)"),
+            "bf16": _("Half (bf16)"),
+        }[self.value]
+
+
+class Mirror(Enum):
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+    def label(self):
+        return {"auto": _("As the model says"), "on": _("On"), "off": _("Off")}[self.value]
+
+
+class Uncertainty(Enum):
+    NONE = "none"
+    ENTROPY = "entropy"
+    ENSEMBLE = "ensemble"
+    DROPOUT = "dropout"
+
+    def label(self):
+        return {
+            "none": _("Off"),
+            "entropy": _("Entropy of the probabilities"),
+            "ensemble": _("Agreement of mirrorings and members"),
+            "dropout": _("Repeated runs with dropout"),
+        }[self.value]
+
+
 class View(Enum):
     RED = "Red"
     YELLOW = "Yellow"

@@ -18,6 +18,7 @@ RESOURCES = Path(__file__).resolve().parent.parent / "Resources"
 REQUIREMENTS = RESOURCES / "MedAISegmentRequirements.txt"
 REQUIREMENTS_DEEP = RESOURCES / "MedAISegmentRequirementsDeep.txt"
 REQUIREMENTS_ATLAS = RESOURCES / "MedAISegmentRequirementsAtlas.txt"
+REQUIREMENTS_MODELS = RESOURCES / "MedAISegmentRequirementsModels.txt"
 CONSTRAINTS = RESOURCES / "MedAISegmentConstraints.txt"
 TORCH_RANGE = ">=2.6,<2.14"
 
@@ -51,6 +52,23 @@ def ensure(*, deep: bool = False, atlas: bool = False) -> None:
         _ensureListed(REQUIREMENTS_ATLAS)
 
 
+def ensureExtras(names: tuple[str, ...]) -> None:
+    """Make the packages importable that models of some formats need, asking the user before anything is installed.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Import names, with or without a smallest version; what no requirement file lists is left alone.
+
+    Raises
+    ------
+    Declined, medai.core.errors.DependencyError
+        As :func:`ensure`.
+    """
+    wanted = {_distribution(name) for name in names}
+    _ensureListed(REQUIREMENTS_MODELS, wanted)
+
+
 def pinned(lines: list[str]) -> list[str]:
     """Return constraint lines with every package that is installed held at exactly its version.
 
@@ -69,7 +87,13 @@ def pinned(lines: list[str]) -> list[str]:
     return held
 
 
-def _ensureListed(file: Path) -> None:
+def _distribution(name: str) -> str:
+    """Return the name under which a package is installed, from the one under which it is imported."""
+    return name.split(">")[0].split("<")[0].split("=")[0].strip().replace("_", "-").lower()
+
+
+def _ensureListed(file: Path, wanted: set[str] | None = None) -> None:
+    """Ensure what a requirement file lists; only the packages ``wanted`` if given."""
     from medai.core.errors import DependencyError
 
     try:
@@ -79,6 +103,10 @@ def _ensureListed(file: Path) -> None:
             _("This Slicer cannot install Python packages for MedAI."), hint=_("Use Slicer 5.12 or newer.")
         ) from None
     requirements = load_requirements(file)
+    if wanted is not None:
+        requirements = [item for item in requirements if _distribution(item.name) in wanted]
+        if not requirements:
+            return
     with tempfile.TemporaryDirectory(prefix="medai-") as folder:
         constraints = Path(folder) / "constraints.txt"
         held = pinned(CONSTRAINTS.read_text(encoding="utf-8").splitlines())

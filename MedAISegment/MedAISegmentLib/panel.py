@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,8 @@ from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from MedAISegmentLib.runs import SceneRun
+from MedAISegmentLib.logic import Step
+from MedAISegmentLib.runs import InputGuard, SceneRun
 
 
 class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -165,6 +166,41 @@ class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
             )
             self._showBusy()
 
+    def runTasks(
+        self,
+        steps: list[Step],
+        deliver: Callable[[dict[str, Any]], dict[str, Any]],
+        failed: Callable[[Exception], str] | None = None,
+    ) -> None:
+        """Run tasks of the library that need no image, with the panel's progress and Cancel.
+
+        Parameters
+        ----------
+        steps, deliver
+            See :meth:`MedAISegmentLib.logic.MedAILogic.startInWorker`; ``deliver`` returns ``{"text": ...}``.
+        failed : callable, optional
+            Gets the error and returns what to say, nothing if it has started another run, or raises it.
+        """
+
+        def onFailed(error: Exception) -> None:
+            self._showIdle("")
+            with self.errorsShownOnce():
+                text = failed(error) if failed is not None else _raised(error)
+                if text:
+                    self._showIdle(text)
+
+        self._fresh = False
+        self._run = self.logic.startInWorker(
+            steps,
+            InputGuard(slicer.mrmlScene),
+            deliver,
+            onProgress=self._onProgress,
+            onFinished=self._onFinished,
+            onFailed=onFailed,
+            onStopped=self._onStopped,
+        )
+        self._showBusy()
+
     @contextmanager
     def errorsShownOnce(self) -> Iterator[None]:
         """Show an error of the block in one dialog and in the status line, and go on."""
@@ -227,3 +263,7 @@ class MedAIPanel(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show or hide one row of a form: ``nameLabel`` and ``nameField``."""
         getattr(self.ui, f"{name}Label").setVisible(visible)
         getattr(self.ui, f"{name}Field").setVisible(visible)
+
+
+def _raised(error: Exception) -> str:
+    raise error

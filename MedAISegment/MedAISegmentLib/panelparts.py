@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from MedAISegmentLib.pipelines import Steps
+from slicer.i18n import tr as _
+
+from MedAISegmentLib.choices import Method, Region
+from MedAISegmentLib.pipelines import Steps, problemOf, stepsOf
 
 
 def fillChoices(box: Any, members: dict[str, Any], chosen: str) -> str:
@@ -39,3 +43,48 @@ def needsAtlas(steps: Steps) -> bool:
         for step in steps
         if step.get("enabled", True)
     )
+
+
+def methodInfo(node: Any, models: Any, recipes: dict[str, Any]) -> str:
+    """Return what the chosen method does, for people.
+
+    Parameters
+    ----------
+    node : MedAISegmentParameterNode
+    models : ModelPart
+    recipes : dict
+        By id.
+    """
+    image = node.inputVolume.GetImageData() if node.inputVolume is not None else None
+    if node.method is Method.UNET and not models.known:
+        return _("The models are listed when the first run has installed its packages.")
+    if node.method is Method.UNET:
+        model = models.entry(node.modelId)
+        return model.info.manifest.description.summary if model is not None else ""
+    if node.method is Method.RECIPE:
+        return recipes[node.recipeId].description if node.recipeId in recipes else ""
+    if node.method is Method.STEPS:
+        return ""
+    if node.method is Method.MANUAL and image is not None:
+        low, high = image.GetScalarRange()
+        return _("The image's values go from {low:g} to {high:g}.").format(low=low, high=high)
+    return _("Splits the image's values into two groups; the brighter one is the segment.")
+
+
+def whyNot(node: Any, models: Any, recipes: dict[str, Any], steps: Callable[[], Steps]) -> str:
+    """Return why a run cannot start now, or nothing; parameters as :func:`methodInfo`, and the steps that would run."""
+    if node.inputVolume is None:
+        return _("Choose an image first.")
+    if node.method is Method.UNET and models.known and not models.usable():
+        return _("No model is installed; add one, or choose a threshold.")
+    if node.method is Method.UNET and node.region is Region.BOX and node.roi is None:
+        return _("Choose or create the box first.")
+    if node.method is Method.MANUAL and node.lower > node.upper:
+        return _("'From' must not be greater than 'To'.")
+    if node.method is Method.RECIPE and not recipes:
+        return _("No recipe is here; choose another method.")
+    if node.method is Method.STEPS and node.pipeline and not stepsOf(node.pipeline):
+        return _("The scene's list of steps cannot be read; add a step to begin a new one.")
+    if node.method in (Method.RECIPE, Method.STEPS):
+        return problemOf(steps(), node.startSegmentation is not None)
+    return ""

@@ -138,10 +138,10 @@ class SceneRun:
         if not self.active:
             return
         done = self.job.done  # asked before draining: whatever a finished job has said is then in the queue
-        for event in self.job.events():
-            if event.kind == "progress" and not self._reason:
-                finished = self._count - len(self._waiting) - 1
-                self._onProgress((finished + event.fraction) / self._count, event.message)
+        told = [event for event in self.job.events() if event.kind == "progress"]
+        if told and not self._reason:  # the last one is enough: nobody can read more than one in a tick
+            finished = self._count - len(self._waiting) - 1
+            self._onProgress((finished + told[-1].fraction) / self._count, told[-1].message)
         if done:
             self._finish()
 

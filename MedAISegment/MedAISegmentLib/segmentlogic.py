@@ -9,13 +9,16 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from MedAISegmentLib.logic import MedAILogic, readLabels, readVolume, requireNode
+from MedAISegmentLib.logic import MedAILogic, Step, readLabels, readVolume, requireNode
+from MedAISegmentLib.mapnodes import addMaps
 from MedAISegmentLib.pipelines import filled, givesSegments, plainSteps
 from MedAISegmentLib.runs import InputGuard, SceneRun
 from MedAISegmentLib.seeds import Placed, readBox, readGrid, readSeeds
 from MedAISegmentLib.undo import Undo
 
-SEGMENT, FILTER = "medai.segment.tasks:segment", "medai.segment.tasks:apply"
+SEGMENT, FILTER, PREDICT = (f"medai.segment.tasks:{name}" for name in ("segment", "apply", "predict"))
+KEEPS_THE_GRID = ("gaussian", "median")
+"""Filters after which a network's maps still lie on the image's grid: the panel's own ways of cleaning."""
 DEFAULT_SETTINGS = {"pipeline": [{"step": "threshold", "settings": {"method": "otsu"}}]}
 
 
@@ -31,6 +34,8 @@ class Work:
         What the result is tied to.
     flags : tuple of QCFlag
         What the image is not that the recipe expects.
+    digest : str
+        Of the image.
     """
 
     task: str
@@ -38,6 +43,22 @@ class Work:
     settings: dict[str, Any]
     guard: InputGuard
     flags: tuple[Any, ...]
+    digest: str
+
+    def jobs(self) -> list[Step]:
+        """Return the tasks in their order: one, or the cleaning and a network that also gives maps."""
+        steps = [step for step in self.settings["pipeline"] if step.get("enabled", True)]
+        network = steps[-1].get("settings", {}) if steps and steps[-1]["step"] == "unet" else {}
+        plain = all(step["step"] in KEEPS_THE_GRID for step in steps[:-1])
+        if network.get("uncertainty", "none") == "none" or not plain or "labels" in self.inputs:
+            return [lambda _before: (self.task, self.inputs, self.settings)]
+        options = {"model": network["model"], "options": {k: v for k, v in network.items() if k != "model"}}
+        if len(steps) == 1:
+            return [lambda _before: (PREDICT, self.inputs, options)]
+        return [
+            lambda _before: (FILTER, self.inputs, {"pipeline": steps[:-1]}),
+            lambda before: (PREDICT, before, options),
+        ]
 
 
 class SegmentLogic(MedAILogic):
@@ -82,8 +103,9 @@ class SegmentLogic(MedAILogic):
         Returns
         -------
         dict
-            With segments: ``segmentationNodeId``, ``volumesMl`` by segment name, ``flags`` and what the library tells
-            of the run.  With filters only: ``volumeNodeId`` and ``flags``.
+            With segments: ``segmentationNodeId``, ``volumesMl`` by segment name, ``flags``, ``maps`` (names of volume
+            nodes, if a network was asked how sure it is) and what the library tells of the run.  With filters only:
+            ``volumeNodeId`` and ``flags``.
         """
         outputs = (segmentationNode, outputVolumeNode)
         sources = (
@@ -92,7 +114,10 @@ class SegmentLogic(MedAILogic):
             (referenceNode, _("reference image"), readGrid),
         )
         work = self._prepare(volumeNode, outputs, settings, startNode, sources)
-        return self._deliverer(work, volumeNode, outputs)(self.runHere(work.task, work.inputs, work.settings))
+        result: dict[str, Any] = {}
+        for job in work.jobs():
+            result = self.runHere(*job(result))
+        return self._deliverer(work, volumeNode, outputs)(result)
 
     def start(
         self,
@@ -117,7 +142,7 @@ class SegmentLogic(MedAILogic):
         )
         work = self._prepare(volumeNode, outputs, settings, startNode, sources)
         return self.startInWorker(
-            [lambda _before: (work.task, work.inputs, work.settings)],
+            work.jobs(),
             work.guard,
             self._deliverer(work, volumeNode, outputs, showSurface),
             output=segmentationNode if work.task == SEGMENT else outputVolumeNode,
@@ -156,7 +181,7 @@ class SegmentLogic(MedAILogic):
             )
         for node, role, read, found in placed:
             guard.requireSame(node, role, found, lambda node=node, read=read: read(node))
-        return Work(task, inputs, {"pipeline": steps}, guard, flags)
+        return Work(task, inputs, {"pipeline": steps}, guard, flags, volume.digest())
 
     def _refuseOutput(self, node: Any, task: str) -> None:
         """Find out before the work, not after it, that the result has no place to go."""
@@ -192,14 +217,18 @@ class SegmentLogic(MedAILogic):
         name = None
         if segmentationNode is None:
             name = slicer.mrmlScene.GenerateUniqueName(_("{image} segmentation").format(image=volumeNode.GetName()))
+        # The guard has just compared the image with the one that was read, so its digest need not be computed again.
+        facts = {"pipeline": work.settings["pipeline"], **result["info"], "input_sha256": work.digest}
         node = labels_to_segmentation(
-            labels, slicer.mrmlScene, name, reference=volumeNode, node=segmentationNode, provenance=result["info"]
+            labels, slicer.mrmlScene, name, reference=volumeNode, node=segmentationNode, provenance=facts
         )
         if showSurface:
             add_surfaces(node)
-        self.undo.keep(node, before)
+        maps = addMaps(result.get("maps", {}), volumeNode, facts)
+        self.undo.keep(node, before, tuple(maps))
         return {
             **result["info"],
+            "maps": [item.GetName() for item in maps],
             "segmentationNodeId": node.GetID(),
             "volumesMl": labels.volumes_ml(),
             "flags": [flag.to_dict() for flag in labels.flags],
@@ -213,7 +242,7 @@ class SegmentLogic(MedAILogic):
         name = None
         if outputNode is None:
             name = slicer.mrmlScene.GenerateUniqueName(_("{image} filtered").format(image=volumeNode.GetName()))
-        facts = {"pipeline": work.settings["pipeline"], "input_sha256": work.inputs["volume"].digest()}
+        facts = {"pipeline": work.settings["pipeline"], "input_sha256": work.digest}
         node = volume_to_node(volume, slicer.mrmlScene, name, node=outputNode, provenance=facts)
         self.undo.keep(node, before)
         return {"volumeNodeId": node.GetID(), "flags": [flag.to_dict() for flag in volume.flags]}

@@ -9,16 +9,17 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedAISegmentLib.choices import Denoise, Method, Region
+from MedAISegmentLib.choices import Denoise, Method, Region, Uncertainty
 from MedAISegmentLib.logic import firstNode
+from MedAISegmentLib.modelentries import ModelEntry
+from MedAISegmentLib.modelpart import ModelPart
 from MedAISegmentLib.panel import MedAIPanel
-from MedAISegmentLib.panelparts import fillChoices, needsAtlas, segmentNames
+from MedAISegmentLib.panelparts import fillChoices, methodInfo, needsAtlas, segmentNames, whyNot
 from MedAISegmentLib.pipelines import (
     Steps,
     givesSegments,
     loadSteps,
     plainSteps,
-    problemOf,
     recipes,
     saveSteps,
     stepsOf,
@@ -27,6 +28,7 @@ from MedAISegmentLib.pipelines import (
 )
 from MedAISegmentLib.preview import PreviewPane
 from MedAISegmentLib.previewsource import PreviewRequest
+from MedAISegmentLib.runfacts import runLines
 from MedAISegmentLib.runs import SceneRun
 from MedAISegmentLib.stepseditor import StepsEditor
 
@@ -41,13 +43,11 @@ class SegmentPanel(MedAIPanel):
     groups = (*MedAIPanel.groups, "stepsGroup", "previewGroup")
 
     def setupPanel(self) -> None:
-        self._models = {}
-        self._modelsKnown = False
         self._recipes = {}
+        self.models = ModelPart(self.ui, self.runTasks, self.onModelChosen, self.errorsShownOnce)
         self.editor = StepsEditor(self.ui, self.onStepsChanged, self.onStepSelected)
         self.preview = PreviewPane(self.ui, self.logic.submitAside, self.previewRequest)
         self.ui.inputVolumeField.connect("currentNodeChanged(vtkMRMLNode*)", self.onInputChosen)
-        self.ui.modelField.currentIndexChanged.connect(self.onModelChosen)
         self.ui.recipeField.connect("currentIndexChanged(int)", self.onRecipeChosen)
         self.ui.editRecipeButton.connect("clicked()", self.onEditRecipe)
         self.ui.loadPipelineButton.connect("clicked()", self.onLoadPipeline)
@@ -74,10 +74,7 @@ class SegmentPanel(MedAIPanel):
 
     def fillModels(self) -> None:
         """List the models; without the library's packages the list stays empty until they are installed."""
-        found = self.logic.models()
-        self._modelsKnown = found is not None
-        self._models = {model.id: model for model in found or []}
-        chosen = fillChoices(self.ui.modelField, self._models, self._parameterNode.modelId)
+        chosen = self.models.fill(self._parameterNode.modelId)
         if chosen and chosen != self._parameterNode.modelId:
             self._parameterNode.modelId = chosen
 
@@ -93,10 +90,11 @@ class SegmentPanel(MedAIPanel):
         if self._parameterNode is not None and node is not self._parameterNode.inputVolume:
             self._parameterNode.inputVolume = node
 
-    def onModelChosen(self) -> None:
-        index = self.ui.modelField.property("currentIndex")
-        if self._parameterNode is not None and index >= 0:
-            self._parameterNode.modelId = self.ui.modelField.itemData(index)
+    def onModelChosen(self, entry: ModelEntry) -> None:
+        node = self.parameters()
+        if node.modelId != entry.id:
+            node.modelId = entry.id
+            node.region = Region.ATLAS if entry.hasAtlas else Region.IMAGE
 
     def onRecipeChosen(self, index: int) -> None:
         if self._parameterNode is not None and index >= 0:
@@ -159,6 +157,10 @@ class SegmentPanel(MedAIPanel):
             # them calls this method again.
             node.lower, node.upper = (low + high) / 2, math.ceil(high * 100) / 100
             return
+        model = self.models.entry(node.modelId)
+        if model is not None and not model.hasAtlas and node.region is Region.ATLAS:
+            node.region = Region.IMAGE  # calls this method again
+            return
         network, box = node.method is Method.UNET, node.region is Region.BOX
         recipe, own = node.method is Method.RECIPE, node.method is Method.STEPS
         listed = recipe or own
@@ -170,8 +172,13 @@ class SegmentPanel(MedAIPanel):
         self.showRow("radius", not listed and node.denoise is Denoise.MEDIAN)
         self.showRow("model", network)
         self.showRow("region", network)
+        self.ui.regionField.model().item(0).setEnabled(model is None or model.hasAtlas)
+        self.showRow("samples", node.uncertainty is Uncertainty.DROPOUT)
+        self.ui.modelButtons.setVisible(network)
+        self.ui.modelCard.setVisible(network and bool(self.ui.modelCardButton.property("checked")))
+        self.models.show(node.modelId)
         self.showRow("roi", (network and box) or (listed and wants(steps, "centre_ras", "size_mm")))
-        self.showRow("side", network and box)
+        self.showRow("side", network and box and (model is None or model.hasSides))
         self.showRow("lower", node.method is Method.MANUAL)
         self.showRow("upper", node.method is Method.MANUAL)
         self.showRow("seeds", listed and wants(steps, "seeds"))
@@ -192,7 +199,7 @@ class SegmentPanel(MedAIPanel):
         reason = self.logic.undo.whyNot()
         self.ui.undoButton.setEnabled(not reason and self._run is None)
         self.ui.undoButton.setToolTip(reason or _("Take the last result back; what was there before returns."))
-        info = self.methodInfo()
+        info = methodInfo(node, self.models, self._recipes)
         self.ui.methodInfoLabel.setText(info)
         self.ui.methodInfoLabel.setVisible(bool(info))
         self.preview.ask()
@@ -229,44 +236,11 @@ class SegmentPanel(MedAIPanel):
             "referenceNode": node.reference if wants(steps, "grid") else None,
         }
 
-    def methodInfo(self) -> str:
-        node = self._parameterNode
-        image = node.inputVolume.GetImageData() if node.inputVolume is not None else None
-        if node.method is Method.UNET and node.modelId in self._models:
-            return self._models[node.modelId].manifest.description.summary
-        if node.method is Method.UNET:
-            return (
-                "" if self._modelsKnown else _("The models are listed when the first run has installed its packages.")
-            )
-        if node.method is Method.RECIPE:
-            return self._recipes[node.recipeId].description if node.recipeId in self._recipes else ""
-        if node.method is Method.STEPS:
-            return ""
-        if node.method is Method.MANUAL and image is not None:
-            low, high = image.GetScalarRange()
-            return _("The image's values go from {low:g} to {high:g}.").format(low=low, high=high)
-        return _("Splits the image's values into two groups; the brighter one is the segment.")
-
     def whyNot(self) -> str:
-        node = self._parameterNode
-        if node.inputVolume is None:
-            return _("Choose an image first.")
-        if node.method is Method.UNET and self._modelsKnown and not self._models:
-            return _("No model is installed; choose a threshold, or install the extension again.")
-        if node.method is Method.UNET and node.region is Region.BOX and node.roi is None:
-            return _("Choose or create the box first.")
-        if node.method is Method.MANUAL and node.lower > node.upper:
-            return _("'From' must not be greater than 'To'.")
-        if node.method is Method.RECIPE and not self._recipes:
-            return _("No recipe is here; choose another method.")
-        if node.method is Method.STEPS and node.pipeline and not stepsOf(node.pipeline):
-            return _("The scene's list of steps cannot be read; add a step to begin a new one.")
-        if node.method in (Method.RECIPE, Method.STEPS):
-            return problemOf(self.steps(), node.startSegmentation is not None)
-        return ""
+        return whyNot(self._parameterNode, self.models, self._recipes, self.steps)
 
     def startRun(self, callbacks: dict[str, Any]) -> SceneRun:
-        from MedAISegmentLib.dependencies import ensure
+        from MedAISegmentLib.dependencies import ensure, ensureExtras
 
         node = self._parameterNode
         steps = [step["step"] for step in self.steps()]
@@ -275,6 +249,10 @@ class SegmentPanel(MedAIPanel):
         ensure(deep=network, atlas=atlas)
         self.fillModels()
         self.fillRecipes()
+        model = self.models.entry(node.modelId) if node.method is Method.UNET else None
+        if model is not None and model.needs:
+            ensureExtras(model.needs)
+            self.fillModels()
         self.preview.stop()
         return self.logic.start(
             node.inputVolume,
@@ -291,6 +269,8 @@ class SegmentPanel(MedAIPanel):
         self.ui.undoButton.setEnabled(False)
 
     def finishedText(self, info: dict[str, Any]) -> str:
+        if "text" in info:
+            return str(info["text"])
         lines = [_("Finished in {seconds:.1f} s.").format(seconds=info["elapsedSeconds"])]
         if "volumeNodeId" in info:
             made = slicer.mrmlScene.GetNodeByID(info["volumeNodeId"])
@@ -299,6 +279,9 @@ class SegmentPanel(MedAIPanel):
             lines.append(_("The filtered image is {name}.").format(name=made.GetName()))
         else:
             self.parameters().segmentation = slicer.mrmlScene.GetNodeByID(info["segmentationNodeId"])
+            lines += runLines(info)
             lines += [_("{name}: {ml:.2f} mL").format(name=name, ml=ml) for name, ml in info["volumesMl"].items()]
+            if info.get("maps"):
+                lines.append(_("Maps: {names}.").format(names=", ".join(info["maps"])))
         lines += [_("Note: {text}").format(text=flag["message"]) for flag in info["flags"]]
         return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from MedAISegmentLib.choices import Denoise, Method
+from MedAISegmentLib.choices import Backend, Denoise, Method, Mirror, Precision, Uncertainty
 from MedAISegmentLib.pipelines import Steps
 
 
@@ -29,7 +29,22 @@ def simpleSteps(node: Any, boxes: list[dict[str, Any]] | None = None) -> Steps:
         limits = {"lower": node.lower, "upper": node.upper}
         steps.append({"step": "threshold", "settings": {"method": "manual", **limits}})
     else:
-        network = {"device": node.device.value, "largest_component": node.largestComponent}
         regions = node.region.value if boxes is None else boxes
-        steps.append({"step": "unet", "settings": {"model": node.modelId, "regions": regions, **network}})
+        steps.append({"step": "unet", "settings": {"model": node.modelId, "regions": regions, **networkOptions(node)}})
     return steps
+
+
+def networkOptions(node: Any) -> dict[str, Any]:
+    """Return how a network runs, as settings of the step ``unet``; what is automatic is left out."""
+    options: dict[str, Any] = {"device": node.device.value, "largest_component": node.largestComponent}
+    if node.backend is not Backend.AUTO:
+        options["backend"] = node.backend.value
+    if node.precision is not Precision.AUTO:
+        options["precision"] = node.precision.value
+    if node.mirror is not Mirror.AUTO:
+        options["mirror"] = node.mirror is Mirror.ON
+    if node.uncertainty is not Uncertainty.NONE:
+        options["uncertainty"] = node.uncertainty.value
+    if node.uncertainty is Uncertainty.DROPOUT:
+        options["samples"] = node.samples
+    return options

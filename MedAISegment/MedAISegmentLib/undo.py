@@ -22,6 +22,7 @@ class Undo:
         self._node: Any = None
         self._before: Any = None
         self._after: Any = None
+        self._extras: tuple[Any, ...] = ()
         self._observer: tuple[Any, int] | None = None
 
     def stateOf(self, node: Any) -> Any:
@@ -30,9 +31,13 @@ class Undo:
             return None
         return _SegmentationState(node) if node.IsA("vtkMRMLSegmentationNode") else _VolumeState(node)
 
-    def keep(self, node: Any, before: Any) -> None:
-        """Remember that a run has filled ``node``; ``before`` is what :meth:`stateOf` gave."""
+    def keep(self, node: Any, before: Any, extras: tuple[Any, ...] = ()) -> None:
+        """Remember that a run has filled ``node``; ``before`` is what :meth:`stateOf` gave.
+
+        ``extras`` are nodes that the run made besides; they go when it is undone.
+        """
         self.drop()
+        self._extras = extras
         self._node, self._before, self._after = node, before, fingerprint(node)
         scene = slicer.mrmlScene
         self._observer = scene, scene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, lambda *_a: self.drop())
@@ -42,6 +47,7 @@ class Undo:
         if self._observer is not None:
             self._observer[0].RemoveObserver(self._observer[1])
         self._node = self._before = self._after = self._observer = None
+        self._extras = ()
 
     def whyNot(self) -> str:
         """Return why nothing can be undone; empty if it can."""
@@ -67,8 +73,11 @@ class Undo:
         if reason:
             self.drop()
             raise SceneError(reason)
-        node, before = self._node, self._before
+        node, before, extras = self._node, self._before, self._extras
         self.drop()
+        for extra in extras:
+            if slicer.mrmlScene.IsNodePresent(extra):
+                slicer.mrmlScene.RemoveNode(extra)
         if before is None:
             text = _("Undone: {name} was removed.").format(name=node.GetName())
             slicer.mrmlScene.RemoveNode(node)

@@ -69,6 +69,41 @@ def release(
     return {"released": release_sessions()}
 
 
+def install_model(
+    inputs: dict[str, Any], settings: dict[str, Any], *, progress: ProgressFn, cancel: CancelToken
+) -> dict[str, Any]:
+    """Install a model among the user's; see :meth:`medai.segment.models.ModelStore.install`.
+
+    Parameters
+    ----------
+    settings : dict
+        ``{"source": folder, file, address or id of the catalogue}``, and ``"id"``, ``"accept_licence"``, ``"trust"``,
+        ``"replace"`` as the store takes them.
+
+    Returns
+    -------
+    dict
+        ``{"id": str, "title": str, "licence": str}``.
+    """
+    from .models import ModelStore
+
+    wishes = {key: settings[key] for key in ("id", "accept_licence", "trust", "replace") if key in settings}
+    model = ModelStore().install(settings["source"], **wishes, progress=progress, cancel=cancel)
+    return {"id": model.id, "title": model.title, "licence": model.manifest.description.licence}
+
+
+def remove_model(
+    inputs: dict[str, Any], settings: dict[str, Any], *, progress: ProgressFn, cancel: CancelToken
+) -> dict[str, Any]:
+    """Remove a model of the user, ``{"id": ...}``, and forget it if it is loaded; returns ``{"id": str}``."""
+    from .backends.warm import release as release_sessions
+    from .models import ModelStore
+
+    ModelStore().remove(settings["id"], cancel=cancel)
+    release_sessions()
+    return {"id": settings["id"]}
+
+
 def apply(
     inputs: dict[str, Any], settings: dict[str, Any], *, progress: ProgressFn, cancel: CancelToken
 ) -> dict[str, Any]:
