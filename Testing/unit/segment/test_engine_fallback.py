@@ -163,7 +163,7 @@ def test_box_gives_what_monai_gives(rng, engine_manifest, engine_networks, monke
     for axis in (None, 0, 2):
         expected = predict(module, array, (16, 16, 24), mirror_axis=axis, device="cpu", progress=no_progress,
                            cancel=CancelToken())  # fmt: skip
-        ours, facts = predict_box(array[None], sources, manifest, options, mirror_axis=axis, progress=no_progress,
+        ours, _, facts = predict_box(array[None], sources, manifest, options, mirror_axis=axis, progress=no_progress,
                                   cancel=CancelToken())  # fmt: skip
         assert ours.dtype == np.float32
         assert np.abs(ours - expected).max() < 1e-5

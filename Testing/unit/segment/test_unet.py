@@ -157,3 +157,23 @@ def test_cancel_stops_between_windows(image, tiny_model):
             image, {"model": str(tiny_model), "regions": "image", "device": "cpu"}, progress=progress, cancel=token
         )
     assert sum(m.startswith("window") for m in seen) == 1
+
+
+def test_maps_of_uncertainty_cover_the_regions(image, tiny_model):
+    from medai.core.progress import no_progress
+    from medai.segment.segmenters.unet import UNetSettings, predict
+
+    regions = [box("left", -12), box("right", 12)]
+    plain = {"model": str(tiny_model), "regions": regions, "device": "cpu", "uncertainty": "entropy"}
+    found = predict(image, UNetSettings.parse(plain), progress=no_progress, cancel=CancelToken())
+    (entropy,) = found.maps.values()
+    assert entropy.geometry.same_as(image.geometry)
+    inside = np.argwhere(entropy.array > 0)
+    where = image.geometry.to_ras(inside[:, ::-1])
+    assert np.abs(np.abs(where[:, 0]) - 12).max() <= 8.5
+    assert 0 < entropy.array.max() <= 1
+    assert found.labels.meta["trust"]["Left front"]["value"] == pytest.approx(
+        found.labels.meta["regions"][0]["labels"]["Left front"]["mean_probability"]
+    )
+    mirror = predict(mirrored(image), UNetSettings.parse(plain), progress=no_progress, cancel=CancelToken())
+    np.testing.assert_allclose(mirror.maps["entropy"].array, entropy.array[:, :, ::-1], atol=1e-5)

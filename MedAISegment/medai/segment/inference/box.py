@@ -31,7 +31,7 @@ def predict_box(
     mirror_axis: int | None,
     progress: ProgressFn,
     cancel: CancelToken,
-) -> tuple[FloatImage, dict[str, Any]]:
+) -> tuple[FloatImage, dict[str, FloatImage], dict[str, Any]]:
     """Return class probabilities of a region that is small enough to hold all of them.
 
     Parameters
@@ -48,6 +48,8 @@ def predict_box(
     -------
     probabilities : array of float32, shape (classes, K, J, I)
         After the manifest's activation.
+    maps : dict of str to array of float32, shape (K, J, I)
+        ``entropy`` of the probabilities (0 to 1), and those of the slabs, if the options ask for uncertainty.
     facts : dict
         Those of :class:`~medai.segment.inference.stream.WindowRun`; ``fallbacks`` lists the flags of smaller windows
         or another device, if memory was short.
@@ -65,15 +67,29 @@ def predict_box(
         try:
             run = WindowRun(values, sources, attempt.manifest, attempt.options, progress=progress, cancel=cancel)
             scores: FloatImage = np.empty((manifest.classes, *array.shape[1:]), dtype=np.float32)
+            maps: dict[str, FloatImage] = {}
             for slab in run:
                 part = _activate(slab.scores, manifest.inference.activation)
-                scores[:, slab.start : slab.start + part.shape[1]] = part.numpy()
+                rows = slice(slab.start, slab.start + part.shape[1])
+                scores[:, rows] = part.numpy()
+                for name, values_there in slab.maps.items():
+                    maps.setdefault(name, np.empty(array.shape[1:], dtype=np.float32))[rows] = values_there.numpy()
         except (OutOfMemory, MemoryError):
             continue
         break
+    if options.uncertainty != "none":
+        maps["entropy"] = entropy_of(scores)
     if mirror_axis is not None:
         scores = np.ascontiguousarray(np.flip(scores, mirror_axis + 1))
-    return scores, {**run.facts, "fallbacks": fallbacks}
+        maps = {name: np.ascontiguousarray(np.flip(found, mirror_axis)) for name, found in maps.items()}
+    return scores, maps, {**run.facts, "fallbacks": fallbacks}
+
+
+def entropy_of(probabilities: FloatImage) -> FloatImage:
+    """Return the entropy over the classes (axis 0), divided by its largest value, ln(number of classes)."""
+    tiny = np.finfo(np.float32).tiny
+    nats = -(probabilities * np.log(np.maximum(probabilities, tiny))).sum(axis=0)
+    return np.asarray(nats / np.log(len(probabilities)), dtype=np.float32)
 
 
 def _activate(scores: torch.Tensor, activation: str) -> torch.Tensor:

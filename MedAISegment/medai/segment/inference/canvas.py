@@ -13,7 +13,8 @@ from medai.core.labelmap import Code, Segment
 
 from ..manifest import Manifest, Side
 from .prepare import FloatImage
-from .regions import Box, paste
+from .regions import Box, paste, paste_map
+from .trust import with_trust
 
 SIDES: dict[Side, Code] = {"left": Code("7771000", "SCT", "Left"), "right": Code("24028007", "SCT", "Right")}
 
@@ -26,9 +27,11 @@ class Canvas:
         self.manifest = manifest
         self.labels: npt.NDArray[np.uint16] = np.zeros(geometry.shape, dtype=np.uint16)
         self.segments: list[Segment] = []
+        self.maps: dict[str, npt.NDArray[np.float32]] = {}
+        self._covered: dict[str, npt.NDArray[np.bool_]] = {}
 
-    def add(self, box: Box, scores: FloatImage) -> dict[str, Any]:
-        """Put one region's arg-max onto the grid; returns facts about it, JSON-ready."""
+    def add(self, box: Box, scores: FloatImage, maps: dict[str, FloatImage]) -> dict[str, Any]:
+        """Put one region's arg-max and maps onto the grid; returns facts about it, JSON-ready."""
         classes, where = paste(scores, box.grid, self.geometry)
         found = np.argmax(scores, axis=0)
         part = self.labels[where]
@@ -44,7 +47,22 @@ class Canvas:
                 "mean_probability": float(probability.mean()) if probability.size else None,
                 "model_label": entry.name,
             }
+            if "agreement" in maps:
+                shares = maps["agreement"][found == index]
+                facts["labels"][segment.name]["mean_agreement"] = float(shares.mean()) if shares.size else None
+        facts["labels"] = with_trust(facts["labels"])
+        for name, values in maps.items():
+            self._add_map(name, *paste_map(values, box.grid, self.geometry))
         return facts
+
+    def _add_map(self, name: str, values: npt.NDArray[Any], where: tuple[slice, slice, slice]) -> None:
+        shape = self.geometry.shape
+        result = self.maps.setdefault(name, np.zeros(shape, dtype=np.float32))[where]
+        covered = self._covered.setdefault(name, np.zeros(shape, dtype=bool))[where]
+        # As for labels: where two boxes overlap, the earlier one stays.
+        new = np.isfinite(values) & ~covered
+        result[new] = np.clip(values[new], 0.0, None if name == "mutual_information" else 1.0)
+        covered |= new
 
     def _segment(self, label: int, side: Side) -> Segment:
         entry = next(e for e in self.manifest.labels if e.label == label).to_segment()

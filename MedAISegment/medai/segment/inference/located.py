@@ -11,6 +11,7 @@ import numpy as np
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap
 from medai.core.progress import CancelToken, ProgressFn, sub_progress
+from medai.core.qc import QCFlag
 from medai.core.volume import Volume
 
 from ..models.info import ModelInfo
@@ -24,7 +25,7 @@ from .prepare import FloatImage, model_grid
 from .quality import image_flags, segment_flags
 from .regions import Box, Region, cut
 from .result import Result
-from .run import networks_of
+from .run import lowest_trust, networks_of
 
 Regions = Literal["atlas", "image"] | tuple[Region, ...]
 
@@ -72,19 +73,25 @@ def run_located(
         part = sub_progress(progress, 0.5 + 0.5 * index / len(boxes), 0.5 + 0.5 * (index + 1) / len(boxes))
         started = time.monotonic()
         work = _Work(model, volume, grid, sources, options, part, cancel)
-        box, scores, ran = work.run(region)
+        box, scores, maps, ran = work.run(region)
         if region is not None and regions == "atlas" and recentre:
             moved = recentred(region, scores, box, model.manifest)
             if moved is not None:
-                box, scores, ran = work.run(moved)
+                box, scores, maps, ran = work.run(moved)
         if largest_component:
             scores = _keep_largest(scores)
-        facts = canvas.add(box, scores)
+        facts = canvas.add(box, scores, maps)
         info["regions"].append({**facts, "seconds": round(time.monotonic() - started, 3)})
         info |= {"device": ran["device"], "inference": ran}
+        flags += [QCFlag.from_dict(flag) for flag in ran["fallbacks"]]
         flags += segment_flags(facts, box, scores, model.manifest)
+    info["trust"] = lowest_trust(info["regions"])
     labels = LabelMap(canvas.labels, volume.geometry, tuple(canvas.segments), tuple(dict.fromkeys(flags)), info)
-    return Result(labels, {}, info)
+    found = {
+        name: Volume(array, volume.geometry, name=f"{volume.name} {name}".strip())
+        for name, array in sorted(canvas.maps.items())
+    }
+    return Result(labels, found, info)
 
 
 def _boxes(
@@ -107,19 +114,19 @@ class _Work:
         self.manifest, self.volume, self.grid, self.sources = model.manifest, volume, grid, sources
         self.options, self.progress, self.cancel = options, progress, cancel
 
-    def run(self, region: Region | None) -> tuple[Box, FloatImage, dict[str, Any]]:
+    def run(self, region: Region | None) -> tuple[Box, FloatImage, dict[str, FloatImage], dict[str, Any]]:
         self.cancel.check()
         box = cut(self.volume, self.grid, region, self.manifest.prepare)
         letters = self.manifest.prepare.orientation
         axis = next(2 - column for column, letter in enumerate(letters) if letter in "LR")
-        scores, facts = predict_box(
+        scores, maps, facts = predict_box(
             box.image[None], self.sources, self.manifest, self.options,
             mirror_axis=axis if self.manifest.description.mirrors(box.side) else None,
             progress=self.progress, cancel=self.cancel,
         )  # fmt: skip
         scores[0][~box.inside] = 1.0
         scores[1:, ~box.inside] = 0.0
-        return box, scores, facts
+        return box, scores, maps, facts
 
 
 def _keep_largest(scores: FloatImage) -> FloatImage:

@@ -37,8 +37,8 @@ class Normalise(Settings):
     over: Literal["image", "nonzero", "filled"] = Field(
         "image",
         description=(
-            "Voxels that are measured and changed. nonzero: those of this channel that are not 0 (MONAI). filled: where "
-            "any channel is not 0, holes filled (nnU-Net's mask); the others stay as they are."
+            "Voxels that are measured and changed. nonzero: those of this channel that are not 0 (MONAI). filled: "
+            "where any channel is not 0, holes filled (nnU-Net's mask); the others stay as they are."
         ),
     )
 

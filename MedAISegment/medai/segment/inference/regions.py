@@ -90,7 +90,10 @@ def region_grid(grid: Geometry, region: Region) -> Geometry:
     return grid.crop((start[2], start[1], start[0]), (size[2], size[1], size[0]))
 
 
-def paste(scores: FloatImage, box: Geometry, target: Geometry) -> tuple[npt.NDArray[Any], tuple[slice, slice, slice]]:
+Where = tuple[slice, slice, slice]
+
+
+def paste(scores: FloatImage, box: Geometry, target: Geometry) -> tuple[npt.NDArray[Any], Where]:
     """Bring class scores from a box back to the image's grid.
 
     Parameters
@@ -107,19 +110,35 @@ def paste(scores: FloatImage, box: Geometry, target: Geometry) -> tuple[npt.NDAr
     where : tuple of slice
         That part, in KJI order.
     """
+    part, where = _covered(box, target)
+    if part is None:
+        return np.zeros(tuple(int(s.stop - s.start) for s in where), dtype=np.int64), where
+    background_outside = []
+    for index, score in enumerate(scores):
+        fill = 1.0 if index == 0 else 0.0
+        background_outside.append(_onto(score, box, part, fill))
+    return np.argmax(np.stack(background_outside), axis=0), where
+
+
+def paste_map(values: FloatImage, box: Geometry, target: Geometry) -> tuple[npt.NDArray[Any], Where]:
+    """Bring a map (K, J, I) from a box back to the image's grid, as :func:`paste`; NaN where the box does not reach."""
+    part, where = _covered(box, target)
+    if part is None:
+        return np.full(tuple(int(s.stop - s.start) for s in where), np.nan, dtype=np.float32), where
+    return _onto(values, box, part, np.nan), where
+
+
+def _covered(box: Geometry, target: Geometry) -> tuple[Geometry | None, Where]:
+    """Return the part of ``target`` that a box covers, None if there is none, and where it is."""
     corners = target.to_ijk(_outer_corners(box))
     low = np.maximum(np.ceil(corners.min(axis=0) - 1e-6).astype(int), 0)
     high = np.minimum(np.floor(corners.max(axis=0) + 1e-6).astype(int) + 1, target.size)
     high = np.maximum(high, low)
     where = (slice(low[2], high[2]), slice(low[1], high[1]), slice(low[0], high[0]))
     if (high == low).any():
-        return np.zeros(tuple(int(s.stop - s.start) for s in where), dtype=np.int64), where
-    part = target.crop((int(low[2]), int(low[1]), int(low[0])), tuple(int(s.stop - s.start) for s in where))  # type: ignore[arg-type]
-    background_outside = []
-    for index, score in enumerate(scores):
-        fill = 1.0 if index == 0 else 0.0
-        background_outside.append(_onto(score, box, part, fill))
-    return np.argmax(np.stack(background_outside), axis=0), where
+        return None, where
+    k, j, i = (int(s.stop - s.start) for s in where)
+    return target.crop((int(low[2]), int(low[1]), int(low[0])), (k, j, i)), where
 
 
 def _outer_corners(grid: Geometry) -> npt.NDArray[np.float64]:

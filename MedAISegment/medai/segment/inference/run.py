@@ -118,7 +118,7 @@ def run_model(
     flags += found_flags(found, manifest)
     for region in facts["regions"]:
         flags += trust_flags(region["labels"])
-    facts["trust"] = _lowest(facts["regions"])
+    facts["trust"] = lowest_trust(facts["regions"])
     facts["seconds_total"] = round(time.monotonic() - started, 3)
     found = found.replace(flags=tuple(dict.fromkeys(flags)), meta=facts)
     progress(1.0, "done")
@@ -235,7 +235,7 @@ def _joined(
     return labels, maps
 
 
-def _lowest(regions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def lowest_trust(regions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return each segment's trust; the lowest of the regions in which it was found."""
     found: dict[str, Any] = {}
     for region in regions:

@@ -100,7 +100,9 @@ def measure(
         raise InputError("There are no cases to measure the model on.")
     token = cancel or CancelToken()
     scores: list[Score] = []
-    settings = {"model": str(folder.resolve()), "regions": "image", "device": "cpu"}
+    # In plain numbers, so that a card says the same whatever else is installed.
+    plain = {"device": "cpu", "backend": "torch", "precision": "f32"}
+    settings = {"model": str(folder.resolve()), "regions": "image", **plain}
     for index, pair in enumerate(pairs):
         labels = UNet().run(read_volume(pair.image), settings, cancel=token)
         scores += compare(labels, read_labelmap(pair.labels), {"match": "labels"}, case=pair.case)
