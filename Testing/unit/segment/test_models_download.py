@@ -279,7 +279,7 @@ def test_redirects_lead_to_safe_places_only(server, tmp_path):
     assert download(server.url("/moved"), tmp_path, sha256=SHA256, patience=QUICK).read_bytes() == DATA
     for target in ("http://models.example/x.zip", "file:///etc/passwd", "ftp://models.example/x"):
         server.location = target
-        with pytest.raises(ModelError, match=r"without https|http, which|not allowed") as caught:
+        with pytest.raises(ModelError, match=r"start with https|by http, which|not allowed") as caught:
             download(server.url("/moved"), tmp_path, patience=QUICK)
         assert caught.value.code == "DOWNLOAD"
 

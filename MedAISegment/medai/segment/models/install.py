@@ -28,7 +28,6 @@ from .trust import record_trust, require_trust
 
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-_OLD = ".old-"
 
 
 @dataclass(frozen=True)
@@ -113,43 +112,42 @@ def install(
                 f"A model with the id {model.id!r} comes with MedAI.",
                 hint="Choose another with --id, or use --replace.",
             )
-        new = work / "model"
+        new, final = work / "model", root / model.id
         new.mkdir()
         try:
-            manifest = _fill(new, model, fetched, source, root, told, sub_progress(progress, 0.8, 0.98), token)
+            manifest, others = _fill(new, model, fetched, told, root, sub_progress(progress, 0.8, 0.98), token)
+            asked = _licence_digest(new, manifest, source)
+            if asked and not told.accept_licence:
+                require_acceptance(root, manifest.id, manifest.description.licence, asked)
+            is_there = _is_there(final, manifest, replace=told.replace)
             token.check()
-            done = _publish(new, root / model.id, manifest, work, replace=told.replace)
+            # From here on nothing stops but a disk that fails: what the user said is kept just before the model is.
+            _record(root, manifest, others, asked, told)
+            if source.downloaded and fetched.origin.sha256:
+                record_seen(root, source.url, fetched.origin.sha256)
+            if not is_there:
+                _publish(new, final, work)
+            done = read_model(final)
         except OSError as error:
             raise explained(error, "The model cannot be stored") from None
-        if source.downloaded and fetched.origin.sha256:
-            record_seen(root, source.url, fetched.origin.sha256)
     progress(1.0, "installed")
     return done
 
 
 def _fill(
-    new: Path,
-    model: ModelInfo,
-    fetched: Fetched,
-    source: Source,
-    root: Path,
-    told: Wishes,
-    progress: ProgressFn,
-    token: CancelToken,
-) -> Manifest:
-    """Put everything into the new folder, and return the manifest that is in it."""
+    new: Path, model: ModelInfo, fetched: Fetched, told: Wishes, root: Path, progress: ProgressFn, token: CancelToken
+) -> tuple[Manifest, list[str]]:
+    """Put everything into the new folder; return the manifest in it and the files that were others than it said."""
     manifest, wanted = model.manifest, entries(model.manifest)
-    carries_program = needs_trust(manifest.format)
-    what = f"the {manifest.format} model {model.id!r}"
-    if carries_program and not told.trust:
+    if needs_trust(manifest.format) and not told.trust:
         for entry in manifest.weights:
-            require_trust(entry.sha256, what, root)
+            require_trust(entry.sha256, _called(manifest), root)
     actual = stage(model.folder, new, manifest, move=fetched.private, progress=progress, cancel=token)
     others = changed(wanted, actual)
     if others and not told.trust:
-        entry, stated = actual[others[0]], wanted[others[0]]
+        found, stated = actual[others[0]], wanted[others[0]]
         raise ChecksumError(
-            f"{others[0]} has {entry.bytes} bytes and SHA-256 {entry.sha256[:12]}..., its manifest says "
+            f"{others[0]} has {found.bytes} bytes and SHA-256 {found.sha256[:12]}..., its manifest says "
             f"{stated.bytes} bytes and {stated.sha256[:12]}....",
             hint="Get the model again; --trust takes it as it is, and that is recorded.",
         )
@@ -157,25 +155,29 @@ def _fill(
         manifest = with_entries(manifest, actual)
     (new / MANIFEST).write_text(json.dumps(manifest.to_dict(), indent=2) + "\n", encoding="utf-8")
     write_origin(new, fetched.origin.model_copy(update={"trusted": bool(others)}))
-    _settle_licence(new, manifest, source, root, told)
-    for path in others:
-        record_trust(actual[path].sha256, f"{model.id}: {path}, which is not as its manifest says", root)
-    if carries_program and told.trust:
-        for entry in manifest.weights:
-            record_trust(entry.sha256, what, root)
-    return manifest
+    return manifest, others
 
 
-def _settle_licence(new: Path, manifest: Manifest, source: Source, root: Path, told: Wishes) -> None:
+def _licence_digest(new: Path, manifest: Manifest, source: Source) -> str:
+    """Return the digest of the licence's text if it must be accepted; empty otherwise."""
     licence = manifest.description.licence
     forced = source.entry is not None and source.entry.accept_licence
-    if not forced and not needs_acceptance(licence, downloaded=source.downloaded):
-        return
-    digest = text_digest(new, licence)
-    if told.accept_licence:
-        record_acceptance(root, manifest.id, manifest.version, licence, digest)
-    else:
-        require_acceptance(root, manifest.id, licence, digest)
+    return text_digest(new, licence) if forced or needs_acceptance(licence, downloaded=source.downloaded) else ""
+
+
+def _record(root: Path, manifest: Manifest, others: list[str], asked: str, told: Wishes) -> None:
+    if asked and told.accept_licence:
+        record_acceptance(root, manifest.id, manifest.version, manifest.description.licence, asked)
+    named = entries(manifest)
+    for path in others:
+        record_trust(named[path].sha256, f"{manifest.id}: {path}, which is not as its manifest says", root)
+    if told.trust and needs_trust(manifest.format):
+        for entry in manifest.weights:
+            record_trust(entry.sha256, _called(manifest), root)
+
+
+def _called(manifest: Manifest) -> str:
+    return f"the {manifest.format} model {manifest.id!r}"
 
 
 def _named(model: ModelInfo, known: str | None, source: Source) -> ModelInfo:
@@ -193,36 +195,43 @@ def _named(model: ModelInfo, known: str | None, source: Source) -> ModelInfo:
     return ModelInfo(manifest.id, manifest.description.title, model.folder, manifest)
 
 
-def _publish(new: Path, final: Path, manifest: Manifest, work: Path, *, replace: bool) -> ModelInfo:
-    old = final.with_name(f"{_OLD}{final.name}")
+def _is_there(final: Path, manifest: Manifest, *, replace: bool) -> bool:
+    """Tell whether this very model is installed already; refuse if another one is and shall not be replaced."""
+    old = _old(final)
     if old.exists() and not final.exists():
-        old.rename(final)  # a process was killed between the two renames below
-    if final.exists() or final.is_symlink():
-        if _same(final, manifest):
-            return read_model(final)
-        if not replace:
-            raise ModelError(
-                f"Another model is installed as {manifest.id!r}.",
-                hint="Use --replace to replace it, or --id to install this one under another id.",
-            )
-        remove(old)
-        final.rename(old)
-        try:
-            new.rename(final)
-        except OSError:
-            old.rename(final)
-            raise
-        old.rename(work / "old")
-    else:
-        new.rename(final)
-    return read_model(final)
-
-
-def _same(final: Path, manifest: Manifest) -> bool:
-    try:
-        return not final.is_symlink() and read_model(final).manifest == manifest
-    except ModelError:
+        old.rename(final)  # a process was killed between the two renames of _publish
+    if not final.exists() and not final.is_symlink():
         return False
+    try:
+        if not final.is_symlink() and read_model(final).manifest == manifest:
+            return True
+    except ModelError:
+        pass  # what is there is broken: it may be replaced
+    if not replace:
+        raise ModelError(
+            f"Another model is installed as {manifest.id!r}.",
+            hint="Use --replace to replace it, or --id to install this one under another id.",
+        )
+    return False
+
+
+def _publish(new: Path, final: Path, work: Path) -> None:
+    old = _old(final)
+    if not final.exists() and not final.is_symlink():
+        new.rename(final)
+        return
+    remove(old)
+    final.rename(old)
+    try:
+        new.rename(final)
+    except OSError:
+        old.rename(final)
+        raise
+    old.rename(work / "old")
+
+
+def _old(final: Path) -> Path:
+    return final.with_name(f".old-{final.name}")
 
 
 def _lock(root: Path, name: str) -> AbstractContextManager[None]:
