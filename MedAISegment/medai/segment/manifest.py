@@ -136,6 +136,11 @@ class InferenceEntry(Settings):
             "background, channel n the n-th label."
         ),
     )
+    order: tuple[int, ...] = Field(
+        (),
+        max_length=1024,
+        description="If given, the network's output channels are put into this order before anything else is done.",
+    )
     reduced_precision: bool = Field(
         True, description="False: never run in half precision unless asked, because the result would change."
     )
@@ -208,6 +213,8 @@ class Manifest(Settings):
         unknown = {n for n in self.inference.regions if n} - {x.label for x in self.labels}
         if unknown:
             raise ValueError(f"inference.regions name labels that are not there: {sorted(unknown)[:5]}")
+        if self.inference.order and sorted(self.inference.order) != list(range(self.classes)):
+            raise ValueError(f"inference.order must name each of the {self.classes} output channels once")
         if self.network.settings.get("out_channels", self.classes) != self.classes:
             what = "the regions" if self.inference.regions else "the labels and the background"
             raise ValueError(f"network.settings.out_channels must be {self.classes}: {what}")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medai.core.errors import ManifestError, SettingsError
 from medai.core.progress import CancelToken
 from medai.core.settings import digest_json
 
 from ..inference.network import NetworkSource
-from ..manifest import FileEntry, NetworkEntry
+from ..manifest import FileEntry
 from ..models.info import ModelInfo
 from ..models.reading import verify_file
 
@@ -24,19 +23,31 @@ def state_dict_sources(model: ModelInfo) -> tuple[NetworkSource, ...]:
     manifest = model.manifest
     several = len(manifest.weights) > 1
     return tuple(
-        _source(model.id, model.folder, weights, manifest.network, f"member {number}" if several else manifest.id)
+        _source(model, weights, f"member {number}" if several else manifest.id)
         for number, weights in enumerate(manifest.weights)
     )
 
 
-def _source(name: str, folder: Path, weights: FileEntry, entry: NetworkEntry, title: str) -> NetworkSource:
+class _Reorder:
+    """Puts a network's output channels into another order."""
+
+    def __init__(self, order: tuple[int, ...]) -> None:
+        self.order = list(order)
+
+    def __call__(self, module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        return output[:, self.order]
+
+
+def _source(model: ModelInfo, weights: FileEntry, title: str) -> NetworkSource:
+    name, entry, order = model.id, model.manifest.network, model.manifest.inference.order
+
     def load(cancel: CancelToken) -> torch.nn.Module:
         from ..models.weights import fill, read_weights
         from ..networks import build_network
 
         what = f"{name}: {weights.path}"
         cancel.check()
-        data = verify_file(folder, weights)
+        data = verify_file(model.folder, weights)
         cancel.check()
         state = read_weights(data, what)
         del data
@@ -46,7 +57,11 @@ def _source(name: str, folder: Path, weights: FileEntry, entry: NetworkEntry, ti
         except SettingsError as error:
             raise ManifestError(f"{name}: {error.message}", hint=error.hint) from None
         cancel.check()
-        return fill(network, state, what)
+        filled = fill(network, state, what)
+        if order:
+            filled.register_forward_hook(_Reorder(order))
+        return filled
 
-    key = hashlib.sha256(f"{weights.sha256}:{digest_json(entry.to_dict())}".encode("ascii")).hexdigest()
+    structure = digest_json({"network": entry.to_dict(), "order": list(order)})
+    key = hashlib.sha256(f"{weights.sha256}:{structure}".encode("ascii")).hexdigest()
     return NetworkSource(key, title, "torch", load)

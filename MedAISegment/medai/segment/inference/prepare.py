@@ -79,9 +79,12 @@ class PrepareSettings(Settings):
         ge=0,
         description="Spacing ratio above which the coarsest axis is sampled by nearest neighbour; 0: never.",
     )
-    crop: Literal["none", "nonzero", "body"] = Field(
+    crop: Literal["none", "nonzero", "body", "positive"] = Field(
         "none",
-        description="Box that the network sees: all, around the voxels that are not 0 (nnU-Net), around the body (CT).",
+        description=(
+            "Box that the network sees: all, around the voxels that are not 0 (nnU-Net), around the body (CT). positive: "
+            "around what is above 0 in any channel after all other changes (MONAI's CropForegroundd)."
+        ),
     )
     normalise_first: bool = Field(False, description="Normalise before the spacing is changed (nnU-Net).")
     channels: tuple[ChannelEntry, ...] = Field(

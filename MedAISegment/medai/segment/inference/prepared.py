@@ -138,6 +138,8 @@ def prepare(
             _normalise_after(array, chains, settings, token)
         if late_crop:
             array = np.ascontiguousarray(array[(slice(None), *_where(whole, axes))])
+        if settings.crop == "positive":
+            array, axes = _positive(array, axes, token)
     except MemoryError:
         raise OutOfMemory(
             f"There is too little memory for the prepared image of {made[2].count} x {made[1].count} x "
@@ -189,6 +191,18 @@ def _inside(axes: Axes, body: Bounds) -> Axes:
 def _where(whole: Axes, axes: Axes) -> tuple[slice, ...]:
     starts = [round((part.first - axis.first) / axis.step) for axis, part in zip(whole, axes, strict=True)]
     return tuple(slice(start, start + part.count) for start, part in zip(starts, axes, strict=True))
+
+
+def _positive(array: FloatImage, axes: Axes, cancel: CancelToken) -> tuple[FloatImage, Axes]:
+    """Cut out the box around the values above 0 in any channel; all of it if there are none."""
+    bounds = []
+    for axis in range(3):
+        cancel.check()
+        others = tuple(n for n in range(4) if n != axis + 1)
+        found = np.flatnonzero(array.max(axis=others) > 0)
+        bounds.append((int(found[0]), int(found[-1]) + 1) if found.size else (0, array.shape[axis + 1]))
+    k, j, i = (axis.part(start, stop) for axis, (start, stop) in zip(axes, bounds, strict=True))
+    return np.ascontiguousarray(array[(slice(None), *(slice(*pair) for pair in bounds))]), (k, j, i)
 
 
 def _uses_filled(chains: list[tuple[Normalise, ...]]) -> bool:
