@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+# The models of whoever runs the tests are not part of them.
+os.environ["MEDAI_MODELS"] = str(Path(tempfile.gettempdir()) / f"medai-test-models-{os.getpid()}")
 
 
 @pytest.fixture(scope="session")

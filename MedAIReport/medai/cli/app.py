@@ -7,6 +7,7 @@ import typer
 from .evaluate import evaluate_command
 from .filter import filter_command
 from .info import info_command
+from .models import models_app
 from .run import demo_command, run_command
 from .segment import segment_command
 from .shell import RESEARCH_USE
@@ -29,6 +30,7 @@ app.command("steps")(steps_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("info")(info_command)
+app.add_typer(models_app, name="models")
 
 
 def main() -> None:
