@@ -15,6 +15,8 @@ from MedAISegmentLib.modelentries import ModelEntry, modelEntries
 
 INSTALL, REMOVE, RELEASE = (f"medai.segment.tasks:{name}" for name in ("install_model", "remove_model", "release"))
 FILES = "*.zip *.whl *.onnx *.pt *.ts *.pth"
+PLAIN = qt.Qt.PlainText
+"""A licence is named by whoever made the model: it is shown as text, whatever it holds."""
 
 
 class ModelPart:
@@ -134,7 +136,7 @@ class ModelPart:
             key, text = question
             if key in agreed:
                 raise error
-            if not slicer.util.confirmYesNoDisplay(text, windowTitle=_("Add a model")):
+            if not slicer.util.confirmYesNoDisplay(text, windowTitle=_("Add a model"), textFormat=PLAIN):
                 return _("The model was not added.")
             self._add(path, **agreed, **{key: True})
             return ""
@@ -153,7 +155,7 @@ class ModelPart:
     def remove(self, entry: ModelEntry) -> None:
         """Delete a model of the user, who is asked first."""
         question = _("Delete the model {title} from this computer?").format(title=repr(entry.title))
-        if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Remove a model")):
+        if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("Remove a model"), textFormat=PLAIN):
             return
 
         def deliver(_result: dict[str, Any]) -> dict[str, Any]:
