@@ -82,8 +82,8 @@ class PrepareSettings(Settings):
     crop: Literal["none", "nonzero", "body", "positive"] = Field(
         "none",
         description=(
-            "Box that the network sees: all, around the voxels that are not 0 (nnU-Net), around the body (CT). positive: "
-            "around what is above 0 in any channel after all other changes (MONAI's CropForegroundd)."
+            "Box that the network sees: all, around the voxels that are not 0 (nnU-Net), around the body (CT); "
+            "positive: around what is above 0 in any channel after all other changes (MONAI's CropForegroundd)."
         ),
     )
     normalise_first: bool = Field(False, description="Normalise before the spacing is changed (nnU-Net).")
