@@ -75,7 +75,9 @@ def _axis(size: int, old: float, new: float, kind: Kind, settings: PrepareSettin
     if settings.grid == "centres":
         if abs(old - new) <= MONAI_TOLERANCE:
             return Axis(size, size, 0.0, 1.0, "same")
-        return Axis(size, max(1, round((size - 1) * old / new + 1)), 0.0, new / old, kind)
+        # A half is rounded to even; the last bit must not make it more or less than a half.
+        count = round(round((size - 1) * (old / new) + 1, SPACING_DIGITS))
+        return Axis(size, max(1, count), 0.0, new / old, kind)
     if old == new:
         return Axis(size, size, 0.0, 1.0, "same")
     count = max(1, int(np.ceil(size * old / new - 1e-6)))
