@@ -11,7 +11,7 @@ from medai.core.version import VERSION
 
 INSTALL_AND_RUN = "python3 -m venv .venv && .venv/bin/pip install -e '.[demo]' && .venv/bin/medai demo"
 INSTALL_AND_TEST = ".venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest"
-COMMANDS = ("demo", "run", "filter", "segment", "steps", "train", "evaluate", "info")
+COMMANDS = ("demo", "run", "filter", "segment", "models", "steps", "train", "evaluate", "info")
 
 
 @pytest.fixture(scope="module")
