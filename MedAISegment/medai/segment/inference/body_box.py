@@ -22,10 +22,13 @@ TISSUE_HU = -300.0
 AIR_HU = -800.0
 """Less than this is air or lung: a CT without any has no outside."""
 PADDING_HU = -1100.0
-"""Scanners write less than this outside their round field of view."""
+"""Some scanners write a value below this outside their round field of view, others the lowest that they measure."""
+PADDING_SHARE = 0.005
+"""A value of fewer voxels is noise."""
 LUNG_HU = (-960.0, -600.0)
 LUNG_SHARE = 0.02
-"""A side of which more than this share looks like lung is not cut if the body leaves the field of view."""
+"""A side of which more than this share looks like lung is not cut if the body leaves the field of view; a table's
+foam looks like lung, too, so then it may keep the side where it lies."""
 MARGIN_MM = 15.0
 """Added to each side: what a nose, a finger or a fold of skin may stand out between the voxels looked at."""
 SMALLEST_PART = 8
@@ -106,8 +109,11 @@ def _opened(tissue: Mask, ndimage: Any) -> Mask:
 
 
 def _padding(thin: npt.NDArray[Any], along: int) -> Mask:
-    """Where the scanner wrote no measured value: very low ones, or the one value that all four corners share."""
-    result = np.asarray(thin < PADDING_HU)
+    """Where the scanner wrote no measured value: one very low value, or the one that all four corners share."""
+    lowest = thin.min()
+    result = np.asarray(thin == lowest)
+    if lowest > PADDING_HU or np.count_nonzero(result) < PADDING_SHARE * thin.size:
+        result[:] = False  # noise
     planes = np.moveaxis(thin, along, 0)
     corners = planes[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     if corners.min() == corners.max():
