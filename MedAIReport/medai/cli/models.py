@@ -174,8 +174,6 @@ def verify_command(
 
 def brief(store: Any, model: Any) -> dict[str, Any]:
     """Return what ``medai models list`` shows of a model, JSON-ready."""
-    from medai.segment.models.contents import size_on_disk
-
     return {
         "id": model.id,
         "title": model.title,
@@ -184,7 +182,7 @@ def brief(store: Any, model: Any) -> dict[str, Any]:
         "modality": model.manifest.description.modality,
         "labels": len(model.manifest.labels),
         "licence": model.manifest.description.licence,
-        "bytes_on_disk": size_on_disk(model.folder) if store.is_own(model) or _shipped(store, model) else 0,
+        "bytes_on_disk": store.size_of(model),
         "own": store.is_own(model),
     }
 
@@ -208,10 +206,6 @@ def full(store: Any, model: Any) -> dict[str, Any]:
         "accepted": [a.to_dict() for a in acceptances(store.user) if a.model == model.id],
         "trusted": [known[e.sha256].to_dict() for e in files.values() if e.sha256 in known],
     }
-
-
-def _shipped(store: Any, model: Any) -> bool:
-    return model.folder.parent in store.roots
 
 
 def _search(text: str, *, installed: bool) -> dict[str, Any]:

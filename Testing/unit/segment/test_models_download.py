@@ -3,8 +3,13 @@
 import contextlib
 import hashlib
 import os
+import shutil
+import signal
 import socket
 import socketserver
+import ssl
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -314,7 +319,6 @@ def test_safe_addresses(url):
 
 
 def test_failures_of_the_network_have_words():
-    import ssl
     import urllib.error
 
     assert "internet connection" in str(translated(socket.gaierror(-2, "unknown"), "models.example"))
@@ -344,6 +348,51 @@ def test_a_server_without_tls_is_not_read(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_proxy_that_asks_for_a_log_in_is_named(tmp_path, monkeypatch):
+    class Proxy(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4000)
+            self.request.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with pytest.raises(ModelError, match=r"The proxy refuses the connection to models\.example"):
+            download("https://models.example/x.zip", tmp_path, patience=QUICK)
+        proxy.shutdown()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def safe_server(server, tmp_path_factory):
+    """The server behind TLS with a certificate of its own; gives the certificate's file."""
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl to make a certificate with")
+    place = tmp_path_factory.mktemp("tls")
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run([*make.split(), *names], cwd=place, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(place / "cert.pem", place / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return place / "cert.pem"
+
+
+def test_only_a_certificate_that_is_vouched_for_is_taken(server, safe_server, tmp_path, monkeypatch):
+    url = server.url().replace("http:", "https:")
+    with pytest.raises(ModelError, match=r"certificate of 127\.0\.0\.1 cannot be verified: self-signed") as caught:
+        download(url, tmp_path, patience=QUICK)
+    assert caught.value.code == "DOWNLOAD"
+    assert not server.requests
+    monkeypatch.setenv("SSL_CERT_FILE", str(safe_server))
+    assert download(url, tmp_path, sha256=SHA256, patience=QUICK).read_bytes() == DATA
+    server.location = "http://127.0.0.1:1/elsewhere"
+    with pytest.raises(ModelError, match="sends on to an address without https"):
+        download(url.replace("model.zip", "moved"), tmp_path, patience=QUICK)
+
+
 def test_two_downloads_of_one_address_at_once(server, tmp_path):
     server.hang_at, server.drop_after = "body", [100_000]
     token = CancelToken()
@@ -364,11 +413,8 @@ def test_two_downloads_of_one_address_at_once(server, tmp_path):
     assert not first.is_alive()
 
 
-@pytest.mark.skipif(not hasattr(__import__("signal"), "SIGXFSZ"), reason="no file size limit on this system")
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no file size limit on this system")
 def test_a_full_disk_leaves_nothing(server, tmp_path):
-    import subprocess
-    import sys
-
     code = (
         "import resource, signal, sys, pathlib\n"
         "from medai.core.errors import OutputError\n"

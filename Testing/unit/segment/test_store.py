@@ -463,6 +463,39 @@ def test_a_lock_of_a_dead_process_is_no_obstacle(store, root, folder):
     assert [n for n in listing(root) if "/" not in n] == ["mine"]
 
 
+KILLED = """
+import sys, time
+from medai.segment.models import ModelStore
+
+def progress(fraction, text):
+    if text.startswith("storing"):
+        print("inside", flush=True)
+        time.sleep(60)
+
+ModelStore(user=sys.argv[1]).install(sys.argv[2], progress=progress)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(store, root, folder):
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(root), str(folder)], stdout=subprocess.PIPE)
+    assert child.stdout.readline().strip() == b"inside"
+    with pytest.raises(OutputError, match=f"process {child.pid} on "):
+        store.install(folder)
+    child.kill()
+    child.communicate(timeout=30)
+    assert "mine" not in [m.id for m in store.list()]
+    assert any(name.startswith("medai-w-") for name in listing(root))
+    store.install(folder)
+    assert [n for n in listing(root) if "/" not in n] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["m\u00f6del \u4e2d with spaces", "-leading", "a" * 200])
+def test_folders_of_any_name_are_installed(store, folder, tmp_path, name):
+    moved = folder.rename(tmp_path / name)
+    assert store.install(str(moved)).id == "mine"
+    assert store.verify("mine") == []
+
+
 @pytest.mark.parametrize("source", ["folder", "archive", "web"])
 def test_cancel_at_any_moment_leaves_nothing(store, root, folder, tmp_path, web, source, cancel_at_poll):
     archive = zipped(folder, tmp_path / "web" / "m.zip")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,9 +106,10 @@ def changed(wanted: Mapping[str, FileEntry], actual: Mapping[str, FileEntry]) ->
 def size_on_disk(folder: Path) -> int:
     """Return the bytes of all files in a folder; links are not followed."""
     total = 0
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            total += path.stat().st_size
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
     return total
 
 

@@ -118,8 +118,9 @@ def fetch(
         vouched = entry.vouched if entry is not None else "only the connection vouches for it"
         origin = Origin(kind="catalogue" if entry else "url", name=source.url, sha256=sha256, vouched=vouched)
     if file.suffix.lower() in _ARCHIVES and recognised(file) is None:
-        folder = work / "unpacked"
-        folder.mkdir()
+        # Formats whose files have no name of their own call the model after the folder.
+        folder = work / "unpacked" / (_plain(file.stem) or "model")
+        folder.mkdir(parents=True)
         extract(file, folder, progress=sub_progress(progress, 0.7, 1.0), cancel=cancel)
         return Fetched(locate(folder), origin, private=True)
     return Fetched(file, origin, private=source.downloaded)
@@ -157,6 +158,8 @@ def _load(
 
 
 def _file_name(url: str) -> str:
-    name = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2]
-    plain = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)[-120:].lstrip(".")
-    return plain or "model.zip"
+    return _plain(urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2]) or "model.zip"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", name)[-120:].strip(".")

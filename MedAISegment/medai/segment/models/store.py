@@ -8,7 +8,7 @@ from pathlib import Path
 from medai.core.errors import ManifestError, MedAIError, ModelError
 from medai.core.progress import CancelToken, ProgressFn, no_progress
 
-from .contents import problems, size_on_disk
+from .contents import entries, problems, size_on_disk
 from .describe import describe
 from .download import Patience
 from .info import ModelInfo
@@ -106,7 +106,7 @@ class ModelStore:
         )
 
     def remove(self, id: str, *, cancel: CancelToken | None = None) -> None:
-        """Remove a model of the user, or a folder of his whose manifest is broken.
+        """Remove a model of the user, or a folder of theirs whose manifest is broken.
 
         Raises
         ------
@@ -145,7 +145,13 @@ class ModelStore:
         ModelError
             If there is no such model.
         """
-        return size_on_disk(self.find(id).folder)
+        return self.size_of(self.find(id))
+
+    def size_of(self, model: ModelInfo) -> int:
+        """Return how many bytes a model takes; of one that lies elsewhere, the files that belong to it."""
+        if model.folder.parent in self.roots:
+            return size_on_disk(model.folder)
+        return sum(entry.bytes for entry in entries(model.manifest).values())
 
     def is_own(self, model: ModelInfo) -> bool:
         """Tell whether a model is the user's and may be removed."""

@@ -48,12 +48,13 @@ def require_trust(sha256: str, what: str, root: Path | None = None) -> None:
     Raises
     ------
     UnsafeModel
-        If nobody trusted it.
+        Code TRUST, if nobody trusted it.
     """
     if not is_trusted(sha256, root):
         raise UnsafeModel(
             f"Nobody has trusted {what} yet (SHA-256 {sha256[:12]}...): it can carry a program of its own.",
             hint="Only if its source is known to you: install the model with --trust.",
+            code="TRUST",
         )
 
 
