@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import queue
-import threading
 import time
 import urllib.parse
 from dataclasses import dataclass
@@ -14,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from medai.core.atomic import ensure_folder
-from medai.core.errors import Cancelled, ChecksumError, ModelError
+from medai.core.errors import ChecksumError, ModelError
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 
 from .hashing import hash_file
 from .lock import held
-from .request import Interrupted, check_url, failed, send, translated
+from .request import Interrupted, check_url, failed
 from .staging import explained
+from .stream import POLL_SECONDS, Stream
 
-_BLOCK = 1 << 18
-_POLL_SECONDS = 0.2
 _LARGEST = 16 << 30
 
 
@@ -171,7 +168,7 @@ class _Loading:
     def _once(self) -> None:
         offset, validator = self.part.resumable()
         headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset else {}
-        stream = _Stream(self.url, headers, self.host)
+        stream = Stream(self.url, headers, self.host)
         try:
             status, answer = stream.begin(self.token)
             if status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -233,7 +230,7 @@ class _Loading:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.token.check()
-            time.sleep(min(left, _POLL_SECONDS))
+            time.sleep(min(left, POLL_SECONDS))
 
     def _report(self, received: int, seconds: float) -> None:
         if not self.total:
@@ -246,73 +243,6 @@ class _Loading:
 
     def _say(self, text: str) -> None:
         self.progress(min(1.0, self.done / self.total) if self.total else 0.0, text)
-
-
-class _Stream:
-    """An answer that a thread reads, so that Cancel need not wait for a name server, a proxy or a silent server.
-
-    The thread only receives: nothing is written after the caller left.  It ends at the latest when the server has been
-    silent for :data:`medai.segment.models.request.STALL_SECONDS`.
-    """
-
-    def __init__(self, url: str, headers: dict[str, str], host: str) -> None:
-        self._items: queue.Queue[Any] = queue.Queue(maxsize=8)
-        self._left = threading.Event()
-        self._host = host
-        threading.Thread(target=self._read, args=(url, headers), name="medai-download", daemon=True).start()
-
-    def begin(self, token: CancelToken) -> tuple[int, Any]:
-        """Return the status and the headers."""
-        status, headers = self._take(token)
-        return status, headers
-
-    def next(self, token: CancelToken) -> bytes:
-        """Return the next bytes; none at the end."""
-        block: bytes = self._take(token)
-        return block
-
-    def close(self) -> None:
-        """Leave: the thread ends by itself."""
-        self._left.set()
-
-    def _take(self, token: CancelToken) -> Any:
-        while True:
-            token.check()
-            try:
-                item = self._items.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                continue
-            if isinstance(item, BaseException):
-                raise item
-            return item
-
-    def _read(self, url: str, headers: dict[str, str]) -> None:
-        try:
-            with send(url, headers) as answer:
-                self._put((answer.status, answer.headers))
-                while block := answer.read1(_BLOCK):
-                    self._put(block)
-            self._put(b"")
-        except Cancelled:
-            return
-        except (ModelError, Interrupted) as error:
-            self._put_last(error)
-        except Exception as error:
-            self._put_last(translated(error, self._host))
-
-    def _put(self, item: Any) -> None:
-        while not self._left.is_set():
-            try:
-                return self._items.put(item, timeout=_POLL_SECONDS)
-            except queue.Full:
-                continue
-        raise Cancelled()
-
-    def _put_last(self, error: Exception) -> None:
-        try:
-            self._put(error)
-        except Cancelled:
-            pass  # nobody listens any more
 
 
 def _content_range(text: str) -> tuple[int, int | None]:
