@@ -317,6 +317,9 @@ def test_measures_are_those_of_the_whole_softmax():
         assert fact["mean_mutual_information"] == pytest.approx(information[inside].mean(), rel=1e-5)
         assert fact["boundary_share"] == pytest.approx(edge[inside].mean(), rel=1e-9)
     entropy = -(p * np.log(p)).sum(axis=0) / np.log(4)
+    for channel, label in enumerate((3, 5, 300), start=1):
+        expected = entropy[winner == channel].mean()
+        assert written.facts[f"label {label}"]["mean_entropy"] == pytest.approx(expected, rel=1e-4)
     for name, values in {"entropy": entropy, **maps}.items():
         expected, inside = dense(values[None], GRID, target)
         expected = undo(np.where(inside, expected[0], 0), GRID, target)
@@ -438,3 +441,26 @@ def test_memory_does_not_grow_with_classes_times_voxels():
     # Beyond the labels: some MiB a thread, and one slice of scores.
     assert extra[64] < labels + 64 < dense_scores / 10
     assert extra[64] - extra[8] < 32
+
+
+def test_tensors_are_taken_as_they_are():
+    torch = pytest.importorskip("torch")
+    manifest, target = manifest_of([1, 2, 3]), image_over(GRID, (0.7, 1.0, 0.9))
+    scores = fields(4, GRID.shape, seed=11)
+    writer = LabelWriter(GRID, target, manifest, maps=("agreement",), cancel=CancelToken())
+    writer.feed(Slab(0, torch.from_numpy(scores), {"agreement": torch.ones(GRID.shape)}))
+    written = writer.finish()
+    np.testing.assert_array_equal(written.labels, reference(scores, GRID, target, manifest))
+    assert written.maps["agreement"].min() == 1
+
+
+@pytest.mark.parametrize("channels", [6, 300])
+def test_scores_without_structure_are_exact_too(channels):
+    """Noise and far more classes than a block holds: nothing can be left out, every class may win anywhere."""
+    manifest = manifest_of(range(1, channels))
+    grid = Geometry.from_spacing((6, 7, 9), (1.5, 1.5, 1.5))
+    scores = np.random.default_rng(0).standard_normal((channels, *grid.shape)).astype(np.float32)
+    target = image_over(grid, (0.5, 0.6, 0.7), 1)
+    written = write(scores, grid, target, manifest)
+    assert (written.labels == reference(scores, grid, target, manifest)).mean() >= 0.9999
+    assert len(np.unique(written.labels)) > min(channels - 2, 100)

@@ -2,8 +2,9 @@
 
 What other programs do (every class interpolated everywhere, then the arg-max) costs classes times voxels of the image.
 Here the largest and smallest score of each class in each block of the model's grid are found first, with one pass over
-the scores.  Linear interpolation never leaves that range, so in most blocks one class is certain, and in the others a
-few remain.  These are interpolated by small matrix products, and a running maximum finds the label.
+the scores.  Linear interpolation never leaves that range, so in most blocks one class is certain.  In the others the
+same bound, cell by cell, leaves a few classes; these are interpolated by small matrix products, and a running maximum
+finds the label.  Nothing is left out that could have won, so the labels are those of the long way but for rounding.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from medai.core.progress import CancelToken, no_progress
 
 from ..slabs import for_slabs
 from .axes import Blocks
+from .contenders import Pairs, contenders
 from .rule import Rule
 
 Array = npt.NDArray[Any]
@@ -104,7 +106,7 @@ def label_group(
         for low, high in batches[start:stop]:
             work.run(open_blocks[low:high], first[low:high], count[low:high])
 
-    for_slabs(len(batches), run, slab=4, progress=no_progress, cancel=cancel)
+    for_slabs(len(batches), run, slab=1, progress=no_progress, cancel=cancel)
     return len(open_blocks)
 
 
@@ -169,13 +171,15 @@ class _Work:
         self.code, self.channel, self.out, self.winners = code, channel, out, winners
         self.same = group.same and rows.same and columns.same
         self.values_per_pair = group.slices * rows.window * columns.window
+        fine = group.weights.shape[1] * rows.weights.shape[2] * columns.weights.shape[2]
+        self.fine_values_per_pair = max(fine, self.values_per_pair)
         view = np.lib.stride_tricks.sliding_window_view
         self.windows = [view(part, (rows.window, columns.window), axis=(2, 3)) for part in group.parts]  # type: ignore[call-overload]
 
     def run(self, blocks: Array, first: Array, count: Array) -> None:
         """Label some blocks; ``first`` and ``count`` say where in ``channel`` their channels in doubt are."""
         row, column = np.divmod(blocks, len(self.columns))
-        pairs = _Pairs(count)
+        pairs = Pairs(count)
         channel = self.channel[first[pairs.block] + pairs.rank]
         corners = self._gather(channel, row[pairs.block], column[pairs.block])
         found = self.rule.choose(corners, pairs.counts)
@@ -189,20 +193,27 @@ class _Work:
         elif self.group.weights.shape[1]:
             kept = np.arange(len(corners))
             if self.rule.limit is None:
-                kept = np.flatnonzero(_contenders(corners, found, pairs))
-            # Blocks with the most channels come first again.
-            left = np.bincount(pairs.block[kept], minlength=len(blocks))
-            order = np.argsort(-left, kind="stable")
-            place = np.empty_like(order)
-            place[order] = np.arange(len(order))
-            kept = kept[np.lexsort((channel[kept], place[pairs.block[kept]]))]
-            row, column, pairs = row[order], column[order], _Pairs(left[order])
-            # Sorted by block now; wanted by rank.
-            begin = np.cumsum(left[order]) - left[order]
-            kept = kept[begin[pairs.block] + pairs.rank]
-            codes = self._codes(self.code[blocks[order]], channel[kept], pairs)
-            scores = self._interpolate(corners[kept], row[pairs.block], column[pairs.block])
-            self._write(row, column, codes, self.rule.choose(scores, pairs.counts))
+                kept = np.flatnonzero(contenders(corners, found, pairs))
+            self._refine(blocks, channel, corners, pairs.block, kept)
+
+    def _refine(self, blocks: Array, channel: Array, corners: Array, block: Array, kept: Array) -> None:
+        """Interpolate the pairs ``kept`` and write the labels; ``block`` is each pair's position in ``blocks``."""
+        left = np.bincount(block[kept], minlength=len(blocks))
+        # Blocks with the most channels come first again; in each, channels rise.
+        order = np.argsort(-left, kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        kept = kept[np.lexsort((channel[kept], place[block[kept]]))]
+        blocks, left = blocks[order], left[order]
+        begin = np.cumsum(left) - left
+        row, column = np.divmod(blocks, len(self.columns))
+        for low, high in _batches(left, self.fine_values_per_pair):
+            some = slice(low, high)
+            pairs = Pairs(left[some])
+            chosen = kept[begin[some][pairs.block] + pairs.rank]
+            codes = self._codes(self.code[blocks[some]], channel[chosen], pairs)
+            scores = self._interpolate(corners[chosen], row[some][pairs.block], column[some][pairs.block])
+            self._write(row[some], column[some], codes, self.rule.choose(scores, pairs.counts))
 
     def _write(self, row: Array, column: Array, codes: Array, chosen: Array) -> None:
         """Write the labels of blocks; ``chosen`` is a position in each block's ``codes``."""
@@ -213,7 +224,7 @@ class _Work:
             if h and w:
                 self.out[:, y : y + h, x : x + w] = values[n].take(chosen[n, : len(self.out), :h, :w])
 
-    def _codes(self, code: Array, channel: Array, pairs: _Pairs) -> Array:
+    def _codes(self, code: Array, channel: Array, pairs: Pairs) -> Array:
         """Return the code that each choice stands for, shape (blocks, choices)."""
         shift = int(self.rule.limit is not None)
         codes = np.zeros((len(code), len(pairs.counts) + shift), dtype=self.rule.codes)
@@ -245,51 +256,3 @@ class _Work:
         array = array.reshape(pairs, height, width * k).swapaxes(1, 2) @ self.rows.weights[row]
         array = array.reshape(pairs, width, -1).swapaxes(1, 2) @ self.columns.weights[column]
         return array.reshape(pairs, k, self.rows.weights.shape[2], self.columns.weights.shape[2])
-
-
-class _Pairs:
-    """Pairs of a block and one of its channels: the first channel of every block, then the second of those with two.
-
-    Parameters
-    ----------
-    count : array of int, shape (blocks,)
-        Channels of each block, at least 1; falling.
-    """
-
-    def __init__(self, count: Array) -> None:
-        self.counts = [int((count > rank).sum()) for rank in range(int(count[0]))]
-        self.block = np.concatenate([np.arange(n) for n in self.counts])
-        self.rank = np.repeat(np.arange(len(self.counts)), self.counts)
-
-
-def _contenders(corners: Array, found: Array, pairs: _Pairs) -> Array:
-    """Tell which pairs may have the largest score somewhere between the voxels of their block; shape (pairs,).
-
-    In a cell (eight voxels around a gap) the largest interpolated score is nowhere less than the smallest of the eight
-    scores of any one channel.  A channel that has less at all eight voxels cannot win there.
-    """
-    blocks = pairs.counts[0]
-    wins = np.zeros((blocks, len(pairs.counts)), dtype=bool)
-    wins[np.arange(blocks)[:, None], found.reshape(blocks, -1)] = True
-    some = np.flatnonzero(wins[pairs.block, pairs.rank])
-    some = some[np.argsort(pairs.block[some], kind="stable")]
-    lowest = corners[some]
-    axes = [axis for axis in (1, 2, 3) if corners.shape[axis] > 1]
-    for axis in axes:
-        lowest = _smaller_neighbours(lowest, axis)
-    begin = np.flatnonzero(np.diff(pairs.block[some], prepend=-1))
-    floor = np.maximum.reduceat(lowest, begin, axis=0)
-    # A voxel counts for every cell that it is a corner of.
-    for axis in axes:
-        ends = floor.take([0], axis=axis), floor.take([-1], axis=axis)
-        floor = np.concatenate([ends[0], _smaller_neighbours(floor, axis), ends[1]], axis=axis)
-    reaches = corners >= floor[pairs.block]
-    return np.asarray(reaches.reshape(len(corners), -1).any(axis=1))
-
-
-def _smaller_neighbours(array: Array, axis: int) -> Array:
-    """Return the smaller of each two neighbours along an axis: one fewer than there are."""
-    low = [slice(None)] * array.ndim
-    high = list(low)
-    low[axis], high[axis] = slice(None, -1), slice(1, None)
-    return np.asarray(np.minimum(array[tuple(low)], array[tuple(high)]))

@@ -39,7 +39,8 @@ class Measures:
         codes = len(rule.values)
         self.voxels = np.zeros(codes, dtype=np.int64)
         self.boundary = np.zeros(codes, dtype=np.int64)
-        self.sums = {name: np.zeros(codes) for name in ("probability", *maps)}
+        named = ("probability", *(("entropy",) if entropy else ()), *maps)
+        self.sums = {name: np.zeros(codes) for name in named}
         self._last: tuple[Array, Array] | None = None
 
     def add(self, scores: Array, winners: Array, maps: dict[str, Array], cancel: CancelToken) -> Array | None:
@@ -78,12 +79,15 @@ class Measures:
             for code, value in batch:
                 if len(code):
                     self.sums["probability"] += np.bincount(code, weights=value, minlength=len(self.voxels))
+        beside = {name: maps[name] for name in self.maps}
+        if entropy is not None:
+            beside["entropy"] = entropy
         for n in range(slices):
             cancel.check()
             codes = winners[n].ravel()
             self.voxels += np.bincount(codes, minlength=len(self.voxels))
-            for name in self.maps:
-                self.sums[name] += np.bincount(codes, weights=maps[name][n].ravel(), minlength=len(self.voxels))
+            for name, values in beside.items():
+                self.sums[name] += np.bincount(codes, weights=values[n].ravel(), minlength=len(self.voxels))
             self._edges(winners[n])
         return entropy
 
@@ -98,7 +102,7 @@ class Measures:
 
         ``model_voxels``: its voxels of the model's grid.  ``mean_probability``: mean over them of the winner's
         probability.  ``boundary_share``: share of them with a neighbour across a face that has another label.
-        ``mean_NAME``: mean of each map.
+        ``mean_NAME``: mean over them of each map, and of the entropy if it is wanted.
         """
         codes = np.flatnonzero(self.rule.values == value)
         codes = codes[codes > 0]

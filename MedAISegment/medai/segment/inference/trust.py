@@ -42,10 +42,11 @@ def trust_of(fact: Mapping[str, Any]) -> Trust | None:
     segment's voxels of the share of the runs that chose the same label as their mean, so the mean share of the segment
     that a single run finds again.
 
-    Both are structure-wise measures as in Roy et al., NeuroImage 195, 11 (2019), doi 10.1016/j.neuroimage.2019.03.042:
-    a voxel-wise uncertainty averaged over the segment, and the overlap of the segments of several runs.  There such
-    numbers rose with the Dice score.  How steeply depends on model and images: the number is not a Dice score, nor the probability that a segment is right, and networks tend to be surer than they should.  It says
-    nothing about parts that the network missed.
+    Both are structure-wise measures as in Roy et al., NeuroImage 195, 11 (2019), doi
+    10.1016/j.neuroimage.2019.03.042: a voxel-wise uncertainty averaged over the segment, and the overlap of the
+    segments of several runs.  There such numbers rose with the Dice score.  How steeply depends on model and images:
+    the number is not a Dice score, nor the probability that a segment is right, and networks tend to be surer than
+    they should.  It says nothing about parts that the network missed.
 
     Parameters
     ----------

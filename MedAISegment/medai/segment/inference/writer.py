@@ -38,7 +38,7 @@ class Written:
         0 is background.
     facts : dict
         By the manifest's label name: ``label``, ``voxels`` (of the image), ``model_voxels``, ``mean_probability``,
-        ``boundary_share``, and ``mean_agreement``, ``mean_mutual_information`` if there are such maps
+        ``boundary_share``, and ``mean_entropy``, ``mean_agreement``, ``mean_mutual_information`` if there are such maps
         (:meth:`medai.segment.inference.measure.Measures.label`).
     maps : dict of str to array of float32, shape (K, J, I) of the image
         ``entropy`` (0 to 1) and what was asked for; 0 outside the model's box.
