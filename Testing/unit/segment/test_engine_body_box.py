@@ -104,7 +104,7 @@ def test_a_body_that_fills_the_image_is_not_cut():
 
 
 def test_a_body_beyond_the_border_keeps_that_side():
-    hu, body = phantom(arms=False, table=False)
+    hu, body = phantom(arms=False)
     part = hu[:, :, 40:]
     box = body_box(part, grid(part.shape))
     assert holds(box, body[:, :, 40:])
@@ -185,13 +185,21 @@ def test_few_slices(shape):
     assert box is None or holds(box, body[some])
 
 
-def test_a_table_is_kept_where_it_may_be_lung():
-    """Air of one value cannot be told from padding, so the body may leave the field of view."""
+def test_a_table_is_no_open_lung():
+    """Air of one value cannot be told from padding, so the body may leave the field of view; the table ends in air."""
     hu, body = phantom(0.0)
     box = body_box(hu, grid())
     assert holds(box, body)
     assert box[1][0] > 20
-    assert box[1][1] == SHAPE[1]
+    assert box[1][1] <= 96
+
+
+def test_foam_at_the_border_is_kept_as_it_may_be_lung():
+    hu, body = phantom(20.0)
+    hu, body = hu[:, :97, 31:], body[:, :97, 31:]  # cut through the trunk and through the foam
+    box = body_box(hu, grid(hu.shape))
+    assert holds(box, body)
+    assert box[1][1] == 97
 
 
 def test_a_small_animal():

@@ -26,9 +26,9 @@ PADDING_HU = -1100.0
 PADDING_SHARE = 0.005
 """A value of fewer voxels is noise."""
 LUNG_HU = (-960.0, -600.0)
-LUNG_SHARE = 0.02
-"""A side of which more than this share looks like lung is not cut if the body leaves the field of view; a table's
-foam looks like lung, too, so then it may keep the side where it lies."""
+LUNG_SHARE = 0.01
+"""A side is not cut if the body leaves the field of view and more than this share of the lines that would be cut ends
+in what looks like lung."""
 MARGIN_MM = 15.0
 """Added to each side: what a nose, a finger or a fold of skin may stand out between the voxels looked at."""
 SMALLEST_PART = 8
@@ -61,7 +61,7 @@ def body_box(array: npt.NDArray[Any], grid: Geometry, modality: str = "CT") -> B
     Tissue is opened by a cube of three thinned voxels, which removes a table's thin shells and noise and detaches the
     table from the body, and is then grown back inside the tissue by as much.  All parts that are left count, so arms
     beside the body do.  If the body reaches the border of the field of view within a slice, lungs may be open to it:
-    then a side stays whole if what would be cut holds voxels like lung.
+    then a side stays whole if voxels like lung lie at that border.
     """
     from scipy import ndimage
 
@@ -139,15 +139,32 @@ def _keep_open_lungs(
     along: int,
     ndimage: Any,
 ) -> None:
-    """Move bounds out to the image's border where lung would be cut; noise is averaged over 27 voxels first."""
-    smooth = ndimage.uniform_filter(np.maximum(thin, -1024.0), 3)
-    lung = (smooth > LUNG_HU[0]) & (smooth < LUNG_HU[1]) & ~padding
+    """Move bounds out to the image's border where lung would be cut.
+
+    What would be cut at a side lies beyond all tissue, so no chest wall closes a lung there: it reaches the border of
+    the field of view.  Below a table's foam there is air again.  Noise is averaged over 27 voxels first.
+    """
+    measured = ~padding
+    weight = ndimage.uniform_filter(measured.astype(np.float32), 3)
+    total = ndimage.uniform_filter(np.where(measured, np.maximum(thin, -1024.0), 0.0).astype(np.float32), 3)
+    smooth = total / np.maximum(weight, np.float32(1 / 27))
+    lung = (smooth > LUNG_HU[0]) & (smooth < LUNG_HU[1]) & measured
     for axis in range(3):
         if axis == along:
             continue
-        measured, found = np.moveaxis(~padding, axis, 0), np.moveaxis(lung, axis, 0)
         low, high = bounds[axis][0] // steps[axis], -(-bounds[axis][1] // steps[axis])
-        if np.count_nonzero(found[:low]) > LUNG_SHARE * np.count_nonzero(measured[:low]):
+        lines, seen = np.moveaxis(lung, axis, 0), np.moveaxis(measured, axis, 0)
+        if _open(lines, seen, low):
             bounds[axis][0] = 0
-        if np.count_nonzero(found[high:]) > LUNG_SHARE * np.count_nonzero(measured[high:]):
+        if _open(lines[::-1], seen[::-1], len(lines) - high):
             bounds[axis][1] = shape[axis]
+
+
+def _open(lung: Mask, measured: Mask, cut: int) -> bool:
+    """Tell whether lung lies at the outer end of lines along axis 0, among those that end in the first ``cut``."""
+    if cut <= 0:
+        return False
+    first = measured[:cut].argmax(axis=0)
+    ends = np.take_along_axis(measured, first[None], axis=0)[0]
+    found = np.take_along_axis(lung, first[None], axis=0)[0] & ends
+    return bool(np.count_nonzero(found) > LUNG_SHARE * np.count_nonzero(ends))
