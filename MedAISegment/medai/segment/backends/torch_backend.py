@@ -96,7 +96,9 @@ class TorchSession(Session):
         self._device = device
         self._half = {"f32": None, "f16": torch.float16, "bf16": torch.bfloat16}[precision]
         self._format = torch.contiguous_format
-        self._module = module.eval().requires_grad_(False).to(device)
+        for parameter in module.parameters():  # scripted modules have no requires_grad_ of their own
+            parameter.requires_grad_(False)
+        self._module = module.eval().to(device)
         if dropout:
             switch_on_dropout(self._module, source.title)
         cancel.check()

@@ -84,7 +84,7 @@ def torchscript_source(folder: Path, entry: FileEntry, title: str, *, known: boo
         check_archive(data, entry.path)
         cancel.check()
         try:
-            module = torch.jit.load(io.BytesIO(data), map_location="cpu")  # type: ignore[no-untyped-call]
+            module = torch.jit.load(io.BytesIO(data), map_location="cpu")
         except (RuntimeError, ValueError) as error:
             line = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelError(f"torch cannot load {entry.path}: {line.rstrip('.')}.") from None
