@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +35,7 @@ def percentiles(values: Values, count: int, slab: int, percents: Sequence[float]
     ValueError
         If there is no number.
     """
-    upper = _counts(values, count, slab, lambda keys: keys >> np.uint32(16), cancel)
+    upper = _counts(values, count, slab, [None], cancel)[0]
     total = int(upper.sum())
     if not total:
         raise ValueError("percentiles of nothing")
@@ -44,13 +43,9 @@ def percentiles(values: Values, count: int, slab: int, percents: Sequence[float]
     ranks = sorted({r for place in places for r in (int(place), min(int(place) + 1, total - 1))})
     ends = np.cumsum(upper)
     bins = {rank: int(np.searchsorted(ends, rank, side="right")) for rank in ranks}
-    lower: dict[int, Any] = {}
-    for wanted in sorted(set(bins.values())):
-
-        def inside(keys: Any, wanted: int = wanted) -> Any:
-            return keys[(keys >> np.uint32(16)) == wanted] & np.uint32(HALF - 1)
-
-        lower[wanted] = np.cumsum(_counts(values, count, slab, inside, cancel))
+    wanted_bins = sorted(set(bins.values()))
+    inside = _counts(values, count, slab, wanted_bins, cancel)
+    lower = {wanted: np.cumsum(counts) for wanted, counts in zip(wanted_bins, inside, strict=True)}
     found = {}
     for rank, wanted in bins.items():
         before = int(ends[wanted] - upper[wanted])
@@ -65,10 +60,15 @@ def percentiles(values: Values, count: int, slab: int, percents: Sequence[float]
 
 
 def _counts(
-    values: Values, count: int, slab: int, part_of: Callable[[Any], Any], cancel: CancelToken
+    values: Values, count: int, slab: int, bins: Sequence[int | None], cancel: CancelToken
 ) -> npt.NDArray[np.int64]:
-    def part(start: int, stop: int) -> npt.NDArray[np.int64]:
-        return np.bincount(part_of(_keys(values(start, stop))), minlength=HALF)
+    """Count the upper halves of all numbers (bin None), or the lower halves of the numbers in a bin."""
+
+    def part(start: int, stop: int) -> list[npt.NDArray[np.int64]]:
+        keys = _keys(values(start, stop))
+        upper = (keys >> np.uint32(16)).astype(np.uint16)
+        chosen = (upper if b is None else keys[upper == b] & np.uint32(HALF - 1) for b in bins)
+        return [np.bincount(numbers, minlength=HALF) for numbers in chosen]
 
     parts = for_slabs(count, part, slab=slab, progress=no_progress, cancel=cancel)
     return np.asarray(np.sum(parts, axis=0))

@@ -37,7 +37,7 @@ def image_flags(volume: Volume, manifest: Manifest, cancel: CancelToken | None =
     """
     d = manifest.description
     flags = _modality_flags(volume, manifest)
-    if not flags and _reads_hu(manifest):
+    if not flags and volume.modality in ("", "CT") and _reads_hu(manifest):
         flags += hu_flags(volume, cancel)
     low, high = d.spacing_range_mm
     for value in (min(volume.geometry.spacing), max(volume.geometry.spacing)):
