@@ -11,8 +11,10 @@ from medai.core.errors import Cancelled, GeometryError, ModelError
 from medai.core.geometry import Geometry
 from medai.core.progress import CancelToken
 from medai.core.resample import reorient_array
+from medai.core.volume import Volume
 from medai.segment.inference.axes import nearest_axis
-from medai.segment.inference.prepare import PrepareSettings
+from medai.segment.inference.prepare import ChannelEntry, PrepareSettings
+from medai.segment.inference.prepared import prepare
 from medai.segment.inference.slab import Slab
 from medai.segment.inference.writer import LabelWriter
 from medai.segment.manifest import Manifest
@@ -232,10 +234,10 @@ def test_the_coarsest_axis_is_sampled_by_nearest_neighbour(axis):
 def test_nearest_neighbour_is_used_when_nnunet_uses_it(model, image):
     nnunet = pytest.importorskip("nnunetv2.preprocessing.resampling.default_resampling")
     separate, axis = nnunet.determine_do_sep_z_and_axis(None, model[::-1], image[::-1], 3.0)
-    grid, target = Geometry.from_spacing((4, 4, 4), model), Geometry.from_spacing((4, 4, 4), image)
-    found = nearest_axis(grid, target, PrepareSettings(anisotropy=3.0, spacing=model))
+    target = Geometry.from_spacing((4, 4, 4), image)
+    found = nearest_axis(target, PrepareSettings(anisotropy=3.0, spacing=model, grid="edges"))
     assert found == (axis if separate else None)
-    assert nearest_axis(grid, target, PrepareSettings(anisotropy=0.0, spacing=model)) is None
+    assert nearest_axis(target, PrepareSettings(anisotropy=0.0, spacing=model)) is None
 
 
 @pytest.mark.parametrize("regions", [False, True])
@@ -289,6 +291,30 @@ def test_parity_with_nnunets_export(shape, image, spacing, regions):
     ours = write(scores, grid, Geometry(image, matrix), manifest)
     assert len(np.unique(theirs)) > 2
     assert (ours.labels == theirs).mean() >= 0.9995
+
+
+@pytest.mark.parametrize("spacing", [(1.3, 0.8, 1.1), (0.9, 0.8, 4.4)])
+@pytest.mark.parametrize("settings", [
+    {"grid": "edges", "spacing": (1.0, 1.1, 1.2), "anisotropy": 3.0},
+    {"grid": "cover", "spacing": (1.0, 1.1, 1.2)},
+    {"grid": "centres", "spacing": (1.5, 1.5, 1.5), "orientation": "SAR"},
+    {"grid": "edges", "spacing": (1.0, 1.1, 9.0), "anisotropy": 3.0, "keep_slices": True, "orientation": "LPS"},
+])  # fmt: skip
+def test_an_image_on_the_models_grid_comes_back_as_it_was(spacing, settings):
+    """Prepared by the engine's own way in, thresholded by the way out: the axes are neither swapped nor shifted."""
+    rng = np.random.default_rng(3)
+    array = ndimage.gaussian_filter(rng.standard_normal((21, 24, 20)), 2.5).astype(np.float32)
+    array /= array.std()
+    geometry = Geometry.from_spacing(array.shape, spacing, (4.0, 5.0, 6.0)).transpose((0, 2, 1)).flip(0)
+    volume = Volume(array.transpose(0, 2, 1)[::-1].copy(), geometry)
+    manifest = manifest_of([1])
+    manifest = manifest.model_copy(update={"prepare": PrepareSettings(**settings, channels=(ChannelEntry(),))})
+    prepared = prepare(volume, manifest.prepare)
+    scores = np.concatenate([np.zeros_like(prepared.array), prepared.array])
+    labels = write(scores, prepared.grid, geometry, manifest).labels
+    assert (labels == (volume.array > 0)).mean() > 0.93
+    for axis in range(3):
+        assert (np.roll(labels, 1, axis) == (volume.array > 0)).mean() < (labels == (volume.array > 0)).mean()
 
 
 def test_measures_are_those_of_the_whole_softmax():

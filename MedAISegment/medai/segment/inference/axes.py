@@ -13,6 +13,7 @@ from medai.core.geometry import Geometry
 from medai.core.separable import EDGE, axis_positions
 
 from .prepare import PrepareSettings
+from .sampling import separate_axis, spacings
 
 Array = npt.NDArray[Any]
 STEP = 2.0**-20
@@ -176,7 +177,7 @@ def plan_axes(grid: Geometry, target: Geometry, settings: PrepareSettings) -> tu
     positions = axis_positions(grid, target)
     if positions is None:
         raise _not_parallel()
-    nearest = nearest_axis(grid, target, settings)
+    nearest = nearest_axis(target, settings)
     k, j, i = (
         _axis(where, size, number == nearest)
         for number, (where, size) in enumerate(zip(positions, grid.shape, strict=True))
@@ -184,21 +185,20 @@ def plan_axes(grid: Geometry, target: Geometry, settings: PrepareSettings) -> tu
     return k, j, i
 
 
-def nearest_axis(grid: Geometry, target: Geometry, settings: PrepareSettings) -> int | None:
+def nearest_axis(target: Geometry, settings: PrepareSettings) -> int | None:
     """Return the array axis (0, 1, 2 = K, J, I) that is sampled by nearest neighbour, or None.
 
     As nnU-Net decides for probabilities (``determine_do_sep_z_and_axis``): if the largest spacing of the model over
     its smallest is above the limit, the model's coarsest axis; else the same for the image; none if two axes are
     equally coarse.
+
+    Parameters
+    ----------
+    target : Geometry
+        The image's grid, in the model's axis order.
     """
-    if not settings.anisotropy:
-        return None
-    for spacing in (settings.spacing or grid.spacing, target.spacing):
-        rounded = np.round(spacing, 6)
-        if rounded.max() / rounded.min() > settings.anisotropy:
-            coarsest = np.flatnonzero(rounded == rounded.max())
-            return 2 - int(coarsest[0]) if len(coarsest) == 1 else None
-    return None
+    image, model = spacings(target.spacing_kji, settings)
+    return separate_axis(model, image, settings.anisotropy)
 
 
 def _axis(positions: npt.NDArray[np.float64], size: int, nearest: bool) -> Axis:

@@ -97,7 +97,7 @@ class LabelWriter:
         self._labels = np.zeros(target.shape, dtype=self._rule.values.dtype)
         view, turned = in_grid_order(self._labels, target, grid)
         self._axes = plan_axes(grid, turned, manifest.prepare)
-        self._nearest = nearest_axis(grid, turned, manifest.prepare)
+        self._nearest = nearest_axis(turned, manifest.prepare)
         box = tuple(slice(axis.start, axis.stop) for axis in self._axes)
         self._out = view[box]
         names = (*(("entropy",) if entropy else ()), *maps)
