@@ -253,7 +253,9 @@ class Folder:
         optimiser = torch.optim.Adam(network.parameters(), 2e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-2, total_steps=self.steps)
         weights = None if regions else torch.tensor([0.5] + [1.5] * int(y.max()))
-        cross = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0)) if regions else torch.nn.CrossEntropyLoss(weights)
+        cross = (
+            torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(3.0)) if regions else torch.nn.CrossEntropyLoss(weights)
+        )
         inside = torch.nonzero(y[-1] if regions else y).numpy()
         for step in range(self.steps):
             batch = []
