@@ -1,6 +1,5 @@
 """``medai segment`` with a model: folders of images, channels, frames, boxes, maps, and what it says of the run."""
 
-import hashlib
 import json
 
 import numpy as np
@@ -17,50 +16,15 @@ from medai.core.io import read_labelmap, read_volume, write_volume  # noqa: E402
 from medai.core.volume import Volume  # noqa: E402
 
 SHAPE = (20, 24, 28)
-NETWORK = {"in_channels": 1, "out_channels": 3, "filters": [4, 8, 8]}
 
 
 def medai(*words):
     return typer_testing.CliRunner().invoke(app, [str(w) for w in words])
 
 
-def make_model(folder, channels=1, **changes):
-    """A model that looks at the whole image; its random weights label every class somewhere."""
-    from safetensors.torch import save
-
-    from medai.segment.networks import build_network
-
-    torch.manual_seed(5)
-    settings = {**NETWORK, "in_channels": channels}
-    network = build_network("unet3d", settings)
-    data = save({k: v.contiguous() for k, v in network.state_dict().items() if not k.startswith("skip_layers.")})
-    folder.mkdir()
-    (folder / "weights.safetensors").write_bytes(data)
-    chain = [{"method": "zscore"}]
-    names = ["T1", "T2"][:channels]
-    manifest = {
-        "id": "whole", "version": "1.0.0",
-        "description": {
-            "title": "Whole", "summary": "For tests.", "intended_use": "Tests.", "limits": ["Random weights."],
-            "training_data": "None.", "licence": "Apache-2.0", "modality": "MR",
-        },
-        "network": {"name": "unet3d", "settings": settings},
-        "prepare": {"spacing": [1, 1, 1], "channels": [{"name": n, "normalise": chain} for n in names]},
-        "window": [16, 16, 16],
-        "inference": {"mirror_axes": [2]},
-        "labels": [{"label": 1, "name": "Front"}, {"label": 4, "name": "Back"}],
-        "weights": [
-            {"path": "weights.safetensors", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        ],
-        **changes,
-    }  # fmt: skip
-    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    return folder
-
-
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("model") / "whole")
+def model(model_folder, tmp_path_factory):
+    return model_folder(tmp_path_factory.mktemp("model") / "whole")
 
 
 def smooth(seed, shape=SHAPE):
@@ -116,8 +80,8 @@ def test_a_folder_of_images_goes_on_after_a_bad_one(model, tmp_path):
     np.testing.assert_array_equal(read_labelmap(single).array, read_labelmap(out / "b_seg.nii.gz").array)
 
 
-def test_channels_are_files_or_names_with_numbers(tmp_path):
-    two = make_model(tmp_path / "two", channels=2)
+def test_channels_are_files_or_names_with_numbers(model_folder, tmp_path):
+    two = model_folder(tmp_path / "two", channels=2)
     folder = tmp_path / "images"
     folder.mkdir()
     first, second = save(folder / "p_0000.nii.gz", smooth(1)), save(folder / "p_0001.nii.gz", smooth(2))

@@ -1,0 +1,176 @@
+"""A model over an image, from the file's grid and back: storage orders, regions, cascades, repairs, short memory."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("monai")
+pytest.importorskip("safetensors")
+
+from medai.core.errors import Cancelled, InputError, OutOfMemory, SettingsError  # noqa: E402
+from medai.core.geometry import Geometry  # noqa: E402
+from medai.core.progress import CancelToken  # noqa: E402
+from medai.core.resample import reorient_array  # noqa: E402
+from medai.core.volume import Volume  # noqa: E402
+from medai.segment.inference.regions import Region  # noqa: E402
+from medai.segment.inference.run import run_model  # noqa: E402
+from medai.segment.models import ModelStore  # noqa: E402
+
+PLAIN = {"device": "cpu", "backend": "torch", "precision": "f32"}
+ORDERS = [
+    "".join(letters) for pairs in itertools.permutations(("RL", "AP", "SI")) for letters in itertools.product(*pairs)
+]
+
+
+@pytest.fixture(scope="module")
+def folder(model_folder, tmp_path_factory):
+    return model_folder(tmp_path_factory.mktemp("model") / "whole")
+
+
+@pytest.fixture(scope="module")
+def image():
+    """An image off the model's grid: other voxels, an origin, an oblique direction."""
+    from scipy.ndimage import gaussian_filter
+
+    array = gaussian_filter(np.random.default_rng(4).normal(size=(14, 26, 22)), 1.2).astype(np.float32)
+    angle = 0.2
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn * (0.9, 1.2, 1.7)
+    matrix[:3, 3] = (-12, 5, 30)
+    return Volume(array, Geometry(array.shape, matrix), modality="MR")
+
+
+def segment(folder, volume, **more):
+    regions = more.pop("regions", ())
+    largest = more.pop("largest_component", False)
+    model = ModelStore().find(str(folder))
+    return run_model(model, volume, {**PLAIN, **more}, regions=regions, largest_component=largest)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_result_does_not_depend_on_how_the_image_is_stored(folder, image, order):
+    expected = segment(folder, image).labels
+    array, grid = reorient_array(image.array, image.geometry, order)
+    found = segment(folder, Volume(np.ascontiguousarray(array), grid, modality="MR")).labels
+    back, back_grid = reorient_array(found.array, found.geometry, image.geometry.orientation)
+    assert back_grid.same_as(expected.geometry)
+    np.testing.assert_array_equal(back, expected.array)
+    assert set(np.unique(back)) == {0, 1, 4}
+
+
+def test_the_facts_say_what_ran(folder, image):
+    result = segment(folder, image)
+    json.dumps(result.facts, allow_nan=False)
+    ran = result.facts["inference"]
+    assert (ran["backend"], ran["precision"], ran["device"]) == ("torch", "f32", "cpu")
+    assert ran["windows"] > 1
+    assert result.facts["model"]["sha256"] == ModelStore().find(str(folder)).manifest.weights_sha256
+    assert set(result.facts["trust"]) == {"Front", "Back"}
+    assert result.labels.meta == result.facts
+
+
+def test_a_region_keeps_the_normalisation_and_the_outside_stays_empty(folder, image):
+    centre = tuple(float(v) for v in image.geometry.centre)
+    region = Region(centre_ras=centre, size_mm=(8, 8, 8))
+    whole, part = segment(folder, image).labels, segment(folder, image, regions=[region]).labels
+    where = np.argwhere(part.array)
+    assert len(where) > 20
+    offset = (image.geometry.to_ijk(image.geometry.to_ras(where[:, ::-1])) - image.geometry.to_ijk(centre)) * (
+        image.geometry.spacing
+    )
+    assert np.abs(offset).max() <= 4 + 1.7
+    # Windows lie elsewhere and the network is random, so a part of the voxels differs; a wrong place would be chance.
+    assert (whole.array[part.array > 0] == part.array[part.array > 0]).mean() > 0.6
+    with pytest.raises(InputError, match="outside the image"):
+        segment(folder, image, regions=[Region(centre_ras=(900, 0, 0), size_mm=(8, 8, 8))])
+
+
+def test_the_manifests_repairs_run_and_so_do_the_users(folder, model_folder, image, tmp_path):
+    from scipy.ndimage import label
+
+    repaired = model_folder(
+        tmp_path / "repaired", postprocess=[{"step": "largest_components", "settings": {"segments": ["Back"]}}]
+    )
+    before, after = segment(folder, image).labels, segment(repaired, image).labels
+    assert label(before.array == 4, np.ones((3, 3, 3)))[1] > 1
+    assert label(after.array == 4, np.ones((3, 3, 3)))[1] == 1
+    np.testing.assert_array_equal(before.array == 1, after.array == 1)
+    users = segment(folder, image, largest_component=True).labels
+    assert label(users.array == 4, np.ones((3, 3, 3)))[1] == 1
+
+
+def test_a_cascade_runs_its_stages(folder, model_folder, image, tmp_path):
+    first = json.loads((folder / "manifest.json").read_text("utf-8"))
+    cascade = model_folder(tmp_path / "cascade", file="second.safetensors", previous=first)
+    (cascade / "weights.safetensors").write_bytes((folder / "weights.safetensors").read_bytes())
+    result = segment(cascade, image)
+    assert len(result.facts["previous"]) == 1
+    assert result.facts["previous"][0]["model"]["id"] == "whole"
+    assert (result.labels.array != segment(folder, image).labels.array).any()
+
+
+def test_members_are_chosen_by_number(folder, model_folder, image, tmp_path):
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    two = model_folder(tmp_path / "two", weights=manifest["weights"] * 2)
+    both = segment(two, image)
+    assert both.facts["inference"]["members"] == 2
+    np.testing.assert_array_equal(both.labels.array, segment(folder, image).labels.array)
+    assert segment(two, image, members=[1]).facts["inference"]["members"] == 1
+    with pytest.raises(SettingsError, match="members"):
+        segment(two, image, members=[2])
+
+
+def test_the_channels_must_be_those_of_the_model(model_folder, image, tmp_path):
+    two = model_folder(tmp_path / "two", channels=2)
+    with pytest.raises(InputError, match="T1"):
+        segment(two, image)
+    pair = image.replace(array=np.stack([image.array, -image.array], axis=-1))
+    assert (segment(two, pair).labels.array > 0).any()
+
+
+def test_short_memory_is_stated_and_the_result_is_complete(model_folder, image, tmp_path, monkeypatch):
+    """The machine's memory is played, the ladder is real: windows longer than 32 voxels do not fit."""
+    from medai.segment.backends.torch_backend import TorchSession
+
+    wide = model_folder(tmp_path / "wide", window=[16, 64, 32])
+    real, limit = TorchSession.__call__, [32]
+
+    def small(self, batch):
+        if max(batch.shape[2:]) > limit[0] or len(batch) > 1:
+            raise OutOfMemory("The device has too little memory.")
+        return real(self, batch)
+
+    monkeypatch.setattr(TorchSession, "__call__", small)
+    found = segment(wide, image)
+    (flag,) = [f for f in found.labels.flags if f.code == "DEVICE_FALLBACK"]
+    assert "16 x 32 x 32" in flag.measured
+    assert found.facts["inference"]["window"] == [16, 32, 32]
+    assert set(np.unique(found.labels.array)) == {0, 1, 4}
+    limit[0] = 0
+    with pytest.raises(OutOfMemory, match="tried"):
+        segment(wide, image)
+
+
+def test_cancel_stops_in_every_stage(folder, image):
+    stages = []
+
+    def progress(fraction, message=""):
+        stages.append((round(fraction, 6), message))
+
+    run_model(ModelStore().find(str(folder)), image, PLAIN, progress=progress)
+    fractions = [fraction for fraction, _ in stages]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    for stop in (0.0, 0.1, 0.5, 0.9):
+        token = CancelToken()
+
+        def until(fraction, message="", token=token, stop=stop):
+            if fraction >= stop:
+                token.cancel()
+
+        with pytest.raises(Cancelled):
+            run_model(ModelStore().find(str(folder)), image, PLAIN, progress=until, cancel=token)
