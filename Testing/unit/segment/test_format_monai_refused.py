@@ -163,6 +163,7 @@ def test_images_that_are_joined_keep_their_own_changes_and_their_order(describe)
         preprocessing=compose(
             {"_target_": "LoadImaged", "keys": [*keys, "label"]},
             {"_target_": "Orientationd", "keys": [*keys, "label"], "axcodes": "LPS"},
+            {"_target_": "Spacingd", "keys": [*keys, "label"], "pixdim": 1.5, "mode": ["bilinear"] * 2 + ["nearest"]},
             {"_target_": "ScaleIntensityRanged", "keys": "adc", "a_min": 0, "a_max": 3000, "b_min": 0, "b_max": 1},
             {"_target_": "NormalizeIntensityd", "keys": "t2"},
             {"_target_": "ConcatItemsd", "keys": ["adc", "t2"], "name": "image", "dim": 0},
@@ -172,7 +173,7 @@ def test_images_that_are_joined_keep_their_own_changes_and_their_order(describe)
     channels = manifest.prepare.channels
     assert [c.name for c in channels] == ["adc", "t2"]
     assert [[n.method for n in c.normalise] for c in channels] == [["range", "range"], ["zscore", "range"]]
-    assert manifest.prepare.orientation == "SPL"
+    assert (manifest.prepare.orientation, manifest.prepare.spacing) == ("SPL", (1.5, 1.5, 1.5))
 
 
 def test_metadata_gives_names_licence_and_use(describe, tmp_path):

@@ -185,8 +185,12 @@ class _Reader:
         numbers = all(v is None or (type(v) in (int, float)) for v in values)
         if not numbers or len(values) not in (2, 3):
             raise given.refused("pixdim", pixdim)
-        given.only("mode", "bilinear", "nearest" if not self._image(keys) else "bilinear", 1)
-        given.only("padding_mode", "border")
+        for name, allowed in (("mode", ("bilinear", 1)), ("padding_mode", ("border",))):
+            value = given.take(name, allowed[0])
+            # One for all keys, or one for each of them.
+            each = value if isinstance(value, list) and len(value) == len(keys) else [value] * len(keys)
+            if any(item not in allowed for key, item in zip(keys, each, strict=True) if self._image((key,))):
+                raise given.refused(name, value)
         given.only("align_corners", False, None)
         given.only("diagonal", False)
         given.only("scale_extent", False)
