@@ -34,4 +34,6 @@ def first_line(error: BaseException) -> str:
     """Return the part of OpenVINO's many lines of error text that says something, without paths of its sources."""
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "While "))]
+    missing = [line for line in lines if "No conversion rule" in line]
+    lines = [line.lstrip("- ") for line in missing + lines]
     return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")

@@ -59,9 +59,9 @@ class OnnxRuntimeBackend(Backend):
             reason = "this build has no support for it"
         if reason:
             raise DeviceError(f"ONNX Runtime cannot run {precision} on the device {device!r}: {reason}.")
-        source.load(cancel)
-        cancel.check()
         with out_of_memory(device, shape):
+            source.load(cancel)
+            cancel.check()
             return OnnxRuntimeSession(source, shape, device)
 
 

@@ -62,9 +62,9 @@ class OpenVinoBackend(Backend):
         reason = "it has no random dropout" if dropout else self.precision_reason(device, precision)
         if reason:
             raise DeviceError(f"OpenVINO cannot run {precision} on the device {device!r}: {reason}.")
-        module = source.load(cancel)
-        cancel.check()
         with out_of_memory(device, shape):
+            module = source.load(cancel)
+            cancel.check()
             if source.kind == "onnx":
                 model = read_onnx(source, shape)
             elif module is not None:

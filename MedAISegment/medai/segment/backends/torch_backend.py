@@ -66,11 +66,11 @@ class TorchBackend(Backend):
         reason = reason or self.precision_reason(device, precision)
         if reason:
             raise DeviceError(f"PyTorch cannot run {precision} on the device {device!r}: {reason}.")
-        module = source.load(cancel)
-        if module is None:
-            raise ModelError(f"The network {source.title!r} is of the kind {source.kind!r}, PyTorch cannot run it.")
-        cancel.check()
         with out_of_memory(device, shape):
+            module = source.load(cancel)
+            if module is None:
+                raise ModelError(f"PyTorch cannot run the network {source.title!r} of the kind {source.kind!r}.")
+            cancel.check()
             return TorchSession(module, source, shape, device, precision, dropout, cancel)
 
 
