@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..manifest import InferenceEntry
@@ -101,3 +102,12 @@ class Disagreement:
         for channel, value in enumerate(self._entry.regions):
             label[chances[channel] > 0.5] = value
         return label
+
+
+def compare(found: Sequence[Disagreement], scores: torch.Tensor, flip: tuple[int, ...]) -> None:
+    """Take a pass over a batch of windows (B, classes, K, J, I) into account, turned back along axes of the window."""
+    import torch
+
+    with torch.inference_mode():
+        for one, part in zip(found, scores, strict=True):
+            one.add(torch.flip(part, [axis + 1 for axis in flip]) if flip else part)

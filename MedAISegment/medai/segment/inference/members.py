@@ -58,6 +58,10 @@ class Members:
         """Return a member's session after the others went, or None if there were none or it may not be alone."""
         return self.get(number) if self._alone_from_now(number) else None
 
+    def close(self) -> None:
+        """Let go of all sessions; those that are kept warm stay so."""
+        self._held.clear()
+
     def _alone_from_now(self, number: int) -> bool:
         if not self._may_be_alone or not set(self._held) - {number}:
             return False

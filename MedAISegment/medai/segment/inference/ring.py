@@ -60,7 +60,7 @@ class RowSums:
 class Ring:
     """Running sums of ``channels`` values for the last ``depth`` slices; slice k lies at ``k % depth``.
 
-    Nothing is ever set to zero: the first window that reaches a voxel writes there, the later ones add.
+    The first window that reaches a row of voxels writes there, the later ones add.
 
     Parameters
     ----------
@@ -122,20 +122,26 @@ class Ring:
             sums, part, weight = self._sums[where], scores[(slice(None), *inner)], share[inner]
             if first:
                 torch.mul(part, weight, out=sums)
+                self._sums[(*where[:3], slice(high[2], None))] = 0
             else:
                 sums.addcmul_(part, weight)
 
     def _pieces(self, box: Box, fresh: Triple | None) -> Iterator[tuple[Triple, Triple, bool]]:
-        """Cut a box where it enters new voxels and where the ring starts again; True: nothing was there before."""
+        """Cut a box where it enters new slices and rows and where the ring starts again; True: to be written.
+
+        Never cut along axis 2: short runs are slow.  Instead the first window of a strip along axis 2 sets the rest of
+        its new rows to zero, and the strip's other windows add.
+        """
         (k0, j0, i0), (k1, j1, i1) = box.low, box.high
-        fk, fj, fi = (k1, j1, i1) if fresh is None else fresh
-        fk, fj, fi = min(max(fk, k0), k1), min(max(fj, j0), j1), min(max(fi, i0), i1)
-        parts = (
-            ((k0, j0, i0), (fk, j1, i1), False),
-            ((fk, j0, i0), (k1, fj, i1), False),
-            ((fk, fj, i0), (k1, j1, fi), False),
-            ((fk, fj, fi), (k1, j1, i1), True),
-        )
+        if fresh is None or fresh[2] > 0:
+            parts: tuple[tuple[Triple, Triple, bool], ...] = (((k0, j0, i0), (k1, j1, i1), False),)
+        else:
+            fk, fj = min(max(fresh[0], k0), k1), min(max(fresh[1], j0), j1)
+            parts = (
+                ((k0, j0, i0), (fk, j1, i1), False),
+                ((fk, j0, i0), (k1, fj, i1), False),
+                ((fk, fj, i0), (k1, j1, i1), True),
+            )
         for low, high, first in parts:
             if any(a >= b for a, b in zip(low, high, strict=True)):
                 continue

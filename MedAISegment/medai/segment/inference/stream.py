@@ -14,26 +14,25 @@ from medai.core.errors import InputError, ModelError, OutOfMemory
 from medai.core.progress import CancelToken, ProgressFn
 
 from ..backends import Session
+from ..backends._memory import out_of_memory
 from ..manifest import Manifest
 from .aside import aside
-from .disagreement import MAPS, Disagreement
+from .averages import Averages, Window
+from .disagreement import Disagreement, compare
 from .members import Members
 from .network import NetworkSource
 from .options import InferenceOptions
 from .passes import plan_passes
 from .reading import Reader, default_batch, flipped, windows_of
-from .ring import Ring, RowSums
-from .room import place_for
 from .slab import Slab
-from .windows import Box, Layout, Triple, window_weights
+from .telling import Telling
+from .windows import Layout
 
 if TYPE_CHECKING:
     import torch
 
 MEMO_BYTES = 2**29
 """Outputs for constant windows that are kept at most."""
-SLAB_BYTES = 2**28
-"""Scores that are fetched from a GPU at a time."""
 
 
 class WindowRun:
@@ -103,9 +102,8 @@ class WindowRun:
             np.ascontiguousarray(array, dtype=np.float32), manifest.window, self._entry.dims, self._entry.context
         )
         self._members = self._networks(sources, opener)
-        self._total = self.layout.rows * self.layout.row_windows * self.plan.count
-        self._done = 0
-        self._began = 0.0
+        self._averages: Averages | None = None
+        self._memo: dict[int, tuple[tuple[float, ...], torch.Tensor]] = {}
         self.facts: dict[str, Any] = {}
 
     def _networks(self, sources: Sequence[NetworkSource], opener: Callable[..., Session] | None) -> Members:
@@ -147,22 +145,28 @@ class WindowRun:
         ModelError
             If the network gives another number of classes than the manifest names, or values that are not finite.
         """
-        self._began = time.monotonic()
-        self._progress(0.0, "loading the network")
-        self._start()
+        try:
+            yield from self._stream()
+        finally:  # now, not when Python finds the time
+            self._averages = None
+            self._memo.clear()
+            self._members.close()
+
+    def _stream(self) -> Iterator[Slab]:
         layout = self.layout
+        self._telling = Telling(self._progress, layout.rows * layout.row_windows, self.plan.count)
+        self._start()
+        self._telling.ready()
         for group in self._groups():
             for member in range(1 if self.plan.spread else self.plan.members):
-                self._run_group(group, member)
-            self.facts["seconds_windows"] = round(time.monotonic() - self._began, 3)
+                with out_of_memory(self._means.place, self._manifest.window):
+                    self._run_group(group, member)
+            self.facts["one_at_a_time"] = self._members.one_at_a_time
+            self.facts["seconds_windows"] = round(self._telling.seconds, 3)
             last = group[-1] + 1 == layout.rows
             stop = layout.shape[0] if last else layout.span(group[-1] + 1)[0]
             yield from self._slabs(layout.span(group[0])[0], stop)
-        self._progress(1.0, f"window {self._windows} of {self._windows}")
-
-    @property
-    def _windows(self) -> int:
-        return self.layout.rows * self.layout.row_windows
+        self._telling.finish()
 
     def _groups(self) -> list[range]:
         """Rows that are run together: one; of a 2D network's slices as many as fill a batch."""
@@ -173,33 +177,27 @@ class WindowRun:
         manifest, layout = self._manifest, self.layout
         session = self._members.get(0)
         depth = max(layout.span(group[-1])[1] - layout.span(group[0])[0] for group in self._groups())
-        needed = Ring.bytes_for(manifest.classes, depth, layout.shape)
-        place = place_for(needed, session.device)
-        self._sums = RowSums(layout, window_weights(manifest.window, self._entry), place)
-        self._ring = Ring(manifest.classes, depth, layout.shape, place)
-        self._maps = Ring(len(MAPS), depth, layout.shape, place) if self.plan.spread else None
-        self._place = place
+        with out_of_memory(session.device, manifest.window):
+            averages = self._averages = Averages(layout, manifest, self.plan, depth, session.device)
         self._seed: int | None = self._options.seed if self.plan.dropout else None
         keep = 4 * manifest.classes * int(np.prod(manifest.window)) * self.plan.members
         self._remember = not self.plan.spread and keep <= MEMO_BYTES
-        self._memo: dict[int, tuple[tuple[float, ...], torch.Tensor]] = {}
-        self._event: Any = None
         self.facts.update(
             session.facts,
             members=self.plan.members,
             passes=self.plan.count,
             window=list(manifest.window),
             overlap=layout.overlap,
-            windows=self._windows,
+            windows=self._telling.windows,
             batch=self._batch,
             skipped=0,
-            sums_on=place,
-            sums_bytes=needed,
+            sums_on=averages.place,
+            sums_bytes=averages.bytes,
             one_at_a_time=False,
         )
 
     def _run_group(self, group: range, member: int) -> None:
-        waiting: list[tuple[int, Box, Triple | None]] = []
+        waiting: list[Window] = []
         for row in group:
             for box, fresh in self.layout.row(row):
                 self._cancel.check()
@@ -216,7 +214,7 @@ class WindowRun:
                     waiting = []
         self._run(waiting, member)
 
-    def _run(self, windows: list[tuple[int, Box, Triple | None]], member: int) -> None:
+    def _run(self, windows: list[Window], member: int) -> None:
         """Run one batch of windows through all passes of a member; of all members if they are compared."""
         if not windows:
             return
@@ -229,13 +227,14 @@ class WindowRun:
             for turn, flip in enumerate(self.plan.flips):
                 scores = self._pass(batch, flip, number)
                 if spreads:
-                    aside(partial(self._compare, spreads, scores, flip), self._cancel)
+                    aside(partial(compare, spreads, scores, flip), self._cancel)
+                    self._means.throttle(scores)
                 else:
-                    aside(partial(self._add, windows, scores, flip, turn > 0), self._cancel)
+                    aside(partial(self._means.add, windows, scores, flip, turn > 0), self._cancel)
                 del scores  # before the next pass makes new ones
-                self._tell(len(windows))
+                self._telling.tell(len(windows))
         if spreads:
-            aside(lambda: self._add_compared(windows, spreads), self._cancel)
+            aside(partial(self._means.add_compared, windows, spreads), self._cancel)
 
     def _pass(self, batch: torch.Tensor, flip: tuple[int, ...], member: int) -> torch.Tensor:
         import torch
@@ -266,40 +265,8 @@ class WindowRun:
             )
         return scores
 
-    def _add(
-        self, windows: list[tuple[int, Box, Triple | None]], scores: torch.Tensor, flip: tuple[int, ...], later: bool
-    ) -> None:
-        import torch
-
-        with torch.inference_mode():
-            for part, (row, box, fresh) in zip(scores, windows, strict=True):
-                share = self._sums.share(box, row) / self.plan.count
-                self._ring.add(part.to(self._place), share, box, None if later else fresh, flip)
-        self._throttle(scores)
-
-    def _compare(self, spreads: list[Disagreement], scores: torch.Tensor, flip: tuple[int, ...]) -> None:
-        import torch
-
-        with torch.inference_mode():
-            for spread, part in zip(spreads, scores, strict=True):
-                spread.add(torch.flip(part, [axis + 1 for axis in flip]) if flip else part)
-        self._throttle(scores)
-
-    def _add_compared(self, windows: list[tuple[int, Box, Triple | None]], spreads: list[Disagreement]) -> None:
-        import torch
-
-        assert self._maps is not None
-        with torch.inference_mode():
-            for spread, (row, box, fresh) in zip(spreads, windows, strict=True):
-                scores, maps = spread.finish()
-                share = self._sums.share(box, row)
-                self._ring.add(scores.to(self._place), share, box, fresh)
-                self._maps.add(maps.to(self._place), share, box, fresh)
-
-    def _run_constant(self, item: tuple[int, Box, Triple | None], values: tuple[float, ...], member: int) -> None:
+    def _run_constant(self, item: Window, values: tuple[float, ...], member: int) -> None:
         """Add a window of constant values, whose mirrored images are itself: one pass serves all of them."""
-        import torch
-
         known = self._memo.get(member)
         if known is None or known[0] != values:
             batch = self._reader.batch([item[1]], self._members.get(member).device)
@@ -307,64 +274,25 @@ class WindowRun:
             known = self._memo[member] = (values, scores)
         else:
             self.facts["skipped"] += 1
-        scores = known[1]
-        with torch.inference_mode():
-            mean = scores
-            if len(self.plan.flips) > 1:
-                mean = torch.zeros_like(scores, dtype=torch.float32)
-                for flip in self.plan.flips:
-                    mean += flipped(scores, flip, 3)
-                mean /= len(self.plan.flips)
-            row, box, fresh = item
-            share = self._sums.share(box, row) / self.plan.members
-            self._ring.add(mean[0].to(self._place), share, box, fresh)
-        self._tell(1, passes=len(self.plan.flips))
-
-    def _throttle(self, scores: torch.Tensor) -> None:
-        """Wait for the batch before this one on a GPU, so that Cancel never waits for a long queue."""
-        if not scores.is_cuda:
-            return
-        import torch
-
-        event = torch.cuda.Event()
-        event.record()
-        if self._event is not None:
-            self._event.synchronize()
-        self._event = event
+        for turn, flip in enumerate(self.plan.flips):
+            self._means.add([item], known[1], flip, turn > 0)
+        self._telling.tell(len(self.plan.flips))
 
     def _slabs(self, start: int, stop: int) -> Iterator[Slab]:
         import torch
 
-        step = max(stop - start, 1)
-        if self._place != "cpu":
-            step = max(1, SLAB_BYTES // Ring.bytes_for(self._manifest.classes, 1, self.layout.shape))
-        for first in range(start, stop, step):
-            for low, high, sums in self._ring.slices(first, min(first + step, stop)):
-                self._cancel.check()
-                scores = sums.to("cpu")
-                if not bool(torch.isfinite(scores[0]).all()):
-                    raise ModelError(
-                        "The network's output holds values that are not finite.",
-                        hint="Run it with precision 'f32'; if that does not help, its weights are damaged.",
-                    )
-                maps = {}
-                if self._maps is not None:
-                    (_, _, both), *_ = self._maps.slices(low, high)
-                    maps = {name: both[n].to("cpu") for n, name in enumerate(MAPS)}
-                paused = time.monotonic()
-                yield Slab(low, scores, maps)
-                self._began += time.monotonic() - paused
+        for slab in self._means.slabs(start, stop):
+            self._cancel.check()
+            if not bool(torch.isfinite(slab.scores[0]).all()):
+                raise ModelError(
+                    "The network's output holds values that are not finite.",
+                    hint="Run it with precision 'f32'; if that does not help, its weights are damaged.",
+                )
+            paused = time.monotonic()
+            yield slab
+            self._telling.pause(time.monotonic() - paused)
 
-    def _tell(self, windows: int, passes: int = 1) -> None:
-        self._done += windows * passes
-        self.facts["one_at_a_time"] = self._members.one_at_a_time
-        spent = time.monotonic() - self._began
-        left = spent / self._done * (self._total - self._done)
-        window = min(-(-self._done // self.plan.count), self._windows)
-        self._progress(self._done / self._total, f"window {window} of {self._windows}, {_about(left)} left")
-
-
-def _about(seconds: float) -> str:
-    if seconds < 60:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {round(seconds / 60)} min"
+    @property
+    def _means(self) -> Averages:
+        assert self._averages is not None, "the run is over"
+        return self._averages
