@@ -48,7 +48,6 @@ class ModelPart:
         self._menu.addAction(_("File...")).connect("triggered()", self.onAddFile)
         ui.addModelButton.setMenu(self._menu)
         ui.modelField.currentIndexChanged.connect(self._onChosen)
-        ui.modelCardButton.connect("toggled(bool)", self._onCard)
         ui.removeModelButton.connect("clicked()", self.onRemove)
         ui.freeMemoryButton.connect("clicked()", self.onFreeMemory)
         ui.openvinoButton.connect("clicked()", self.onGetOpenvino)
@@ -104,9 +103,6 @@ class ModelPart:
         index = self.ui.modelField.property("currentIndex")
         if 0 <= index < len(self._entries) and not self._entries[index].reason:
             self._choose(self._entries[index])
-
-    def _onCard(self, shown: bool) -> None:
-        self.ui.modelCard.setVisible(shown)
 
     # Adding and removing
 

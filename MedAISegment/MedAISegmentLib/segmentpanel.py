@@ -45,6 +45,7 @@ class SegmentPanel(MedAIPanel):
     def setupPanel(self) -> None:
         self._recipes = {}
         self.models = ModelPart(self.ui, self.runTasks, self.onModelChosen, self.errorsShownOnce)
+        self.ui.modelCardButton.connect("toggled(bool)", lambda _shown: self._onParameterChanged())
         self.editor = StepsEditor(self.ui, self.onStepsChanged, self.onStepSelected)
         self.preview = PreviewPane(self.ui, self.logic.submitAside, self.previewRequest)
         self.ui.inputVolumeField.connect("currentNodeChanged(vtkMRMLNode*)", self.onInputChosen)
@@ -175,7 +176,6 @@ class SegmentPanel(MedAIPanel):
         self.ui.regionField.model().item(0).setEnabled(model is None or model.hasAtlas)
         self.showRow("samples", node.uncertainty is Uncertainty.DROPOUT)
         self.ui.modelButtons.setVisible(network)
-        self.ui.modelCard.setVisible(network and bool(self.ui.modelCardButton.property("checked")))
         self.models.show(node.modelId)
         self.showRow("roi", (network and box) or (listed and wants(steps, "centre_ras", "size_mm")))
         self.showRow("side", network and box and (model is None or model.hasSides))
@@ -201,7 +201,9 @@ class SegmentPanel(MedAIPanel):
         self.ui.undoButton.setToolTip(reason or _("Take the last result back; what was there before returns."))
         info = methodInfo(node, self.models, self._recipes)
         self.ui.methodInfoLabel.setText(info)
-        self.ui.methodInfoLabel.setVisible(bool(info))
+        card = network and bool(self.ui.modelCardButton.property("checked"))
+        self.ui.modelCard.setVisible(card)
+        self.ui.methodInfoLabel.setVisible(bool(info) and not card)  # the card begins with the same words
         self.preview.ask()
 
     def givesSegments(self, steps: Steps) -> bool:

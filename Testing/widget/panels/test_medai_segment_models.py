@@ -292,6 +292,7 @@ def test_a_run_says_what_ran_and_gives_maps(load_module, phantom, root, another,
     assert "Network: " in status
     assert "windows" in status
     assert "mL" in status
+    assert status.count("Trust in ") == 2
     assert "Maps: Phantom entropy" in status
     node = slicer.mrmlScene.GetFirstNodeByName("Phantom entropy")
     values = slicer.util.arrayFromVolume(node)
@@ -304,6 +305,19 @@ def test_a_run_says_what_ran_and_gives_maps(load_module, phantom, root, another,
     assert count("vtkMRMLSegmentationNode") == 1
     panel.ui.freeMemoryButton.click()
     assert "given back" in finish(panel, process_events)
+
+
+def test_of_many_segments_the_least_sure_are_named(host):
+    from MedAISegmentLib.runfacts import runLines
+
+    trust = {f"Rib {n}": {"value": n / 100} for n in range(1, 25)} | {"Not found": {"value": None}}
+    facts = {"backend": "torch", "device": "cpu", "precision": "bf16", "fallback": "No kernel."}
+    lines = runLines({"inference": facts, "trust": trust})
+    assert lines[0] == "Network: PyTorch, CPU, half precision (bf16)."
+    assert lines[1] == "Fallback: No kernel."
+    assert lines[2].startswith("Trust in Rib 1: 0.01")
+    assert lines[-1] == "and 16 more, all higher"
+    assert runLines({"pipeline": []}) == []
 
 
 @pytest.mark.usefixtures("network")
