@@ -11,6 +11,7 @@ ndimage = pytest.importorskip("scipy.ndimage")
 
 from monai.data import MetaTensor
 from monai.transforms import (
+    CropForeground,
     NormalizeIntensity,
     Orientation,
     ScaleIntensity,
@@ -132,3 +133,30 @@ def test_channels_apart():
     wanted = NormalizeIntensity(channel_wise=True)(whole)
     entry = ChannelEntry(normalise=(Normalise(method="zscore"),))
     close(prepare(image, PrepareSettings(orientation="SAR", spacing=None, channels=(entry,) * 3)).array, wanted)
+
+
+def test_a_crop_to_what_is_positive():
+    """After all other changes, in any channel."""
+    array = np.zeros((12, 17, 14, 2), dtype=np.float32)
+    array[3:9, 4:12, 5:11, 0] = 5
+    array[2:7, 6:14, 4:9, 1] = 2
+    array[..., 1] -= 1
+    image = Volume(array, picture((12, 17, 14), angle=0.3).geometry)
+    whole = MetaTensor(torch.from_numpy(array.transpose(3, 2, 1, 0).copy()), affine=image.geometry.ijk_to_ras)
+    step = Normalise(method="shift_scale", mean=0.5, sd=2.0)
+    changed = NormalizeIntensity(subtrahend=0.5, divisor=2.0)(Spacing((0.7, 1.4, 2.0))(whole))
+    wanted = CropForeground()(changed)
+    how = PrepareSettings(
+        orientation="SAR", spacing=(2.0, 1.4, 0.7), grid="centres", crop="positive",
+        channels=(ChannelEntry(normalise=(step,)),) * 2,
+    )  # fmt: skip
+    found = prepare(image, how)
+    close(found.array, wanted)
+    assert found.array.shape[1:] != changed.shape[1:]
+    np.testing.assert_allclose(found.grid.ijk_to_ras[:, [2, 1, 0, 3]], np.asarray(wanted.affine), atol=1e-6)
+
+
+def test_nothing_positive_leaves_the_image_whole():
+    image = Volume(-1.0 - np.abs(picture().array), picture().geometry)
+    found = prepare(image, PrepareSettings(spacing=None, crop="positive", channels=(ChannelEntry(),)))
+    assert found.grid.shape == image.geometry.shape

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from medai.core.errors import InputError, OutOfMemory
 from medai.core.geometry import Geometry
@@ -21,18 +20,9 @@ from .axis_weights import Sampler
 from .body_box import Bounds, body_box
 from .normalising import Chain, Changes, apply_all, is_measured
 from .onehot import Placement, with_labels
+from .overshoot import clipper
 from .prepare import ChannelEntry, FloatImage, Normalise, PrepareSettings
-from .sampling import (
-    Axes,
-    bounds_along,
-    require_size,
-    resample,
-    sample_axes,
-    sampled_grid,
-    separate_axis,
-    slab_of,
-    spacings,
-)
+from .sampling import Axes, require_size, resample, sample_axes, sampled_grid, slab_of
 from .source import Mask, Source
 
 __all__ = ["Prepared", "prepare", "with_labels"]
@@ -246,51 +236,8 @@ def _sample(
 
     change = None
     if settings.interpolate == "cubic" and settings.grid == "edges" and any(a.kind != "same" for a in axes):
-        change = _clipper(source, channel, changes, filled, axes, limits, settings, cancel)
+        change = clipper(source, channel, changes, filled, axes, limits, settings, cancel)
     resample(load, samplers, out, change=change, progress=progress, cancel=cancel)
-
-
-class _Clip:
-    """Holds a cubic spline's overshoot inside the image's values, as scikit-image's ``resize`` does."""
-
-    def __init__(self, low: npt.NDArray[np.float32], high: npt.NDArray[np.float32]) -> None:
-        self.low, self.high = low, high
-
-    def __call__(self, start: int, part: FloatImage) -> None:
-        rows = slice(start, start + len(part)) if len(self.low) > 1 else slice(None)
-        np.clip(part, self.low[rows], self.high[rows], out=part)
-
-
-def _clipper(
-    source: Source,
-    channel: int,
-    changes: Changes,
-    filled: Mask | None,
-    axes: Axes,
-    limits: tuple[float, float],
-    settings: PrepareSettings,
-    cancel: CancelToken,
-) -> _Clip:
-    """Return the limits: of the whole image, or of each plane across the axis that is sampled apart."""
-    read = source.load(channel)
-
-    def load(start: int, stop: int) -> FloatImage:
-        return apply_all(changes, read(start, stop), filled[start:stop] if filled is not None else None)
-
-    apart = separate_axis(*spacings(source.grid.spacing_kji, settings), settings.anisotropy)
-    if apart is None and all(step.over == "image" for step in changes):
-        # The changes rise or fall everywhere: the image's ends become the ends.
-        ends = np.asarray(limits, dtype=np.float32).reshape(2, 1, 1)
-        apply_all(changes, ends, None)
-        return _Clip(ends.min().reshape(1, 1, 1), ends.max().reshape(1, 1, 1))
-    if apart is None:
-        low, high = bounds_along(load, source.shape, 0, cancel)
-        return _Clip(low.min().reshape(1, 1, 1), high.max().reshape(1, 1, 1))
-    low, high = bounds_along(load, source.shape, apart, cancel)
-    shape = [1, 1, 1]
-    shape[apart] = axes[apart].count
-    index = axes[apart].nearest
-    return _Clip(low[index].reshape(shape), high[index].reshape(shape))
 
 
 def _normalise_after(
