@@ -69,6 +69,8 @@ def _from_small(
         model = _to_openvino(traced)
         cancel.check()
         return model if _reshaped(model, other) and _difference(model, other, expected) <= TOLERANCE else None
+    except _UnknownLayer:
+        raise  # the full size would only tell the same, later
     except ModelError:
         return None
     except _FAILURES as error:
@@ -93,6 +95,10 @@ def _from_full_size(module: torch.nn.Module, shape: tuple[int, ...], cancel: Can
     if not difference <= TOLERANCE:
         raise ModelError(f"OpenVINO's result of this network differs from PyTorch's by {difference:.1%}.")
     return model
+
+
+class _UnknownLayer(ModelError):
+    """OpenVINO has no rule for a layer, at any size."""
 
 
 _FAILURES = (RuntimeError, ValueError, TypeError, AssertionError, IndexError, NotImplementedError)
@@ -164,7 +170,7 @@ def _to_openvino(traced: Any) -> Any:
     except Exception as error:  # OpenVINO's own classes of conversion errors derive from Exception only
         if is_out_of_memory(error):
             raise
-        raise ModelError(f"OpenVINO cannot run this network: {first_line(error)}.") from None
+        raise _UnknownLayer(f"OpenVINO cannot run this network: {first_line(error)}.") from None
 
 
 def _reshaped(model: Any, shape: tuple[int, ...]) -> bool:
