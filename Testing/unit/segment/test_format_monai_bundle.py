@@ -328,3 +328,27 @@ def test_labels_on_the_image_are_those_of_monai_taken_back(bundle):
     assert {s.name for s in ours.segments} == {"class 1", "class 2"}
     assert len(np.unique(theirs)) == 3
     assert np.mean(ours.array == theirs) >= 0.98
+
+
+def test_a_bundle_with_only_a_script_needs_trust_and_then_gives_the_same_logits(bundle, tmp_path, monkeypatch):
+    from medai.core.errors import ManifestError, UnsafeModel
+    from medai.segment.models import record_trust
+
+    monkeypatch.setenv("MEDAI_MODELS", str(tmp_path / "models"))
+    folder, network = bundle("UNet", NETWORKS["UNet"])
+    (folder / "models/model.pt").unlink()
+    torch.jit.save(torch.jit.trace(network, torch.zeros(1, 1, 24, 16, 16)), folder / "models/model.ts")
+    with pytest.raises(ManifestError, match=r"metadata\.json\.in_channels"):
+        described(folder)
+    meta = metadata()
+    for which, count in (("inputs", 1), ("outputs", 3)):
+        next(iter(meta["network_data_format"][which].values()))["num_channels"] = count
+    (folder / "configs/metadata.json").write_text(json.dumps(meta), "utf-8")
+    model, volume = described(folder), image()
+    assert model.manifest.format == "torchscript"
+    array = prepared(volume, model.manifest).array
+    with pytest.raises(UnsafeModel, match="trust"):
+        our_logits(model, array)
+    record_trust(model.manifest.weights[0].sha256, "the test's own script")
+    expected = monai_logits(network, monai_prepared(volume, CT), (24, 16, 16), overlap=0.5)
+    assert np.abs(our_logits(model, array) - expected).max() <= LIMIT

@@ -295,7 +295,7 @@ def test_weights_are_found_inside_the_folder_only(describe, tmp_path):
         assert manifest.weights[0].path == "models/model.pt"
     (tmp_path / "some_bundle/models/model.pt").unlink()
     with pytest.raises(ManifestError, match=r"no models/model\.pt"):
-        describe(weights="models/model.ts")
+        describe(weights="models/else.pt")
 
 
 def test_folders_that_are_no_bundle_and_cancel(tmp_path, describe):

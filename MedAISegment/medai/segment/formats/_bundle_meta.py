@@ -50,6 +50,10 @@ class Metadata:
         """DICOM modality of the first image, empty if not known."""
         return _MODALITIES.get(str(self._image("inputs").get("modality", "")).upper(), "")
 
+    def channels(self, which: str) -> Any:
+        """Return the number of channels of the input or output as it is written, None if it is not."""
+        return self._image(which).get("num_channels")
+
     def channel_names(self, which: str, count: int) -> list[str]:
         """Return names of the input's or output's channels, empty where there is none.
 

@@ -12,7 +12,7 @@ from ._bundle_config import Code, Config
 
 METADATA = "configs/metadata.json"
 CONFIGS = ("configs/inference.json", "configs/inference.yaml", "configs/inference.yml")
-WEIGHTS = ("models/model.safetensors", "models/model.pt", "models/model.pth")
+WEIGHTS = ("models/model.safetensors", "models/model.pt", "models/model.pth", "models/model.ts")
 
 
 def config_file(folder: Path) -> str | None:
@@ -82,13 +82,8 @@ def weights_path(folder: Path, config: Config) -> str:
                 return inside
     found = next((name for name in WEIGHTS if (folder / name).is_file()), None)
     if found is None:
-        hint = "A TorchScript file (model.ts) can be added as a model of its own." if _scripted(folder) else ""
-        raise ManifestError(f"The bundle has no {WEIGHTS[1]}.", hint=hint or "Get the weights (large_files.yml).")
+        raise ManifestError(f"The bundle has no {WEIGHTS[1]}.", hint="Get the weights (large_files.yml).")
     return found
-
-
-def _scripted(folder: Path) -> bool:
-    return (folder / "models/model.ts").is_file()
 
 
 def _loaders(config: Config) -> list[str]:

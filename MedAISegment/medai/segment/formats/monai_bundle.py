@@ -7,12 +7,12 @@ from typing import Any
 
 import pydantic
 
-from medai.core.errors import ManifestError
+from medai.core.errors import ManifestError, SettingsError
 from medai.core.progress import CancelToken
 
 from ..inference.network import NetworkSource
 from ..inference.prepare import ChannelEntry, PrepareSettings
-from ..manifest import FileEntry, InferenceEntry, Manifest, PostEntry
+from ..manifest import FileEntry, InferenceEntry, Manifest, NetworkEntry, PostEntry
 from ..models.hashing import hash_file
 from ..models.info import ModelInfo
 from ..networks._monai import MonaiSettings
@@ -73,14 +73,17 @@ class _Bundle:
 
     def manifest(self) -> Manifest:
         where = self.config.where
-        key = "network_def" if self.config.has("network_def") else "network"
-        network, settings = network_entry(self.config.get(key), f"{where}: {key}")
+        weights = weights_path(self.folder, self.config)
+        scripted = weights.endswith(".ts")
+        network, settings = self._script() if scripted else self._network()
         before = read_preprocessing(self._transforms("preprocessing"), f"{where}: preprocessing", settings.in_channels)
         windows = read_inferer(self.config.get("inferer"), f"{where}: inferer", settings.spatial_dims)
         after = read_postprocessing(
             self._transforms("postprocessing"), f"{where}: postprocessing", settings.out_channels
         )
         labels, regions, order = self._labels(after, settings)
+        if scripted and order:
+            raise ManifestError(f"{where}: a TorchScript network's channels cannot be painted in another order.")
         if windows.padding != "constant":
             self.limits.append(
                 f"An image smaller than the window is padded with zeros, not by {windows.padding} as in the bundle."
@@ -89,7 +92,8 @@ class _Bundle:
         names = {entry.label: entry.name for entry in entries}
         try:
             return Manifest(
-                format="monai_bundle",
+                # Its own format checks a program before it is loaded, and asks for trust.
+                format="torchscript" if scripted else "monai_bundle",
                 id=self.sidecar.id or slug(self.meta.text("name") or self.folder.resolve().name),
                 version=self.meta.version,
                 description=self.meta.description(self.folder, self.sidecar, self.limits),
@@ -119,12 +123,27 @@ class _Bundle:
                     )
                     for kept in after.kept
                 ),
-                weights=(self._entry(weights_path(self.folder, self.config)),),
+                weights=(self._entry(weights),),
                 files=tuple(self._entry(name) for name in self._other_files()),
             )
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             raise ManifestError(f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+    def _network(self) -> tuple[NetworkEntry, MonaiSettings]:
+        key = "network_def" if self.config.has("network_def") else "network"
+        return network_entry(self.config.get(key), f"{self.config.where}: {key}")
+
+    def _script(self) -> tuple[NetworkEntry, MonaiSettings]:
+        """Return what is known about a TorchScript network: axes by the inferer, channels by the metadata."""
+        inferer = self.config.get("inferer")
+        dims = 2 if isinstance(inferer, dict) and str(inferer.get("_target_", "")).endswith("SliceInferer") else 3
+        counts = {"in_channels": self.meta.channels("inputs"), "out_channels": self.meta.channels("outputs")}
+        try:
+            settings = MonaiSettings.parse({"spatial_dims": dims, **counts}, where=METADATA)
+        except SettingsError as error:
+            raise ManifestError(error.message, hint="Its network_data_format must give num_channels.") from None
+        return NetworkEntry(name="torchscript", settings={"out_channels": settings.out_channels}), settings
 
     def _transforms(self, key: str) -> Any:
         """Return the list in a Compose; values in it may still be code that nobody needs."""
