@@ -118,7 +118,16 @@ class Volume:
 
 
 def digest_array(array: npt.NDArray[Any], geometry: Geometry, dtype: np.dtype[Any] | None = None) -> str:
-    """SHA-256 of an array's type (or of ``dtype``, as which it counts), shape and values and of its grid's affine."""
+    """SHA-256 of an array's type, shape and values and of its grid's affine; independent of memory layout.
+
+    Parameters
+    ----------
+    array : numpy array, shape (K, J, I) or (K, J, I, components)
+    geometry : Geometry
+    dtype : numpy dtype, optional
+        Type as which the values count, so that the same labels in fewer bytes have the same digest; the array's own if
+        not given.
+    """
     kind = (dtype or array.dtype).newbyteorder("<")
     digest = hashlib.sha256(f"{kind.str}|{array.shape}|".encode("ascii"))
     digest.update(geometry.ijk_to_ras.astype("<f8").tobytes())
