@@ -174,7 +174,7 @@ class _Work:
         fine = group.weights.shape[1] * rows.weights.shape[2] * columns.weights.shape[2]
         self.fine_values_per_pair = max(fine, self.values_per_pair)
         view = np.lib.stride_tricks.sliding_window_view
-        self.windows = [view(part, (rows.window, columns.window), axis=(2, 3)) for part in group.parts]  # type: ignore[call-overload]
+        self.windows = [view(part, (rows.window, columns.window), axis=(2, 3)) for part in group.parts]
 
     def run(self, blocks: Array, first: Array, count: Array) -> None:
         """Label some blocks; ``first`` and ``count`` say where in ``channel`` their channels in doubt are."""

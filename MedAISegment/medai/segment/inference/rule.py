@@ -80,6 +80,7 @@ class Rule:
         chosen = np.zeros((counts[0], *scores.shape[1:]), dtype=dtype)
         best = scores[: counts[0]].copy() if self.limit is None and len(counts) > 1 else None
         offset = 0
+        later: Any
         for number, count in enumerate(counts):
             some = scores[offset : offset + count]
             offset += count

@@ -77,14 +77,14 @@ def window_weights(window: Triple, entry: InferenceEntry) -> Weights:
         weights = (exact / (exact.max() / NNUNET_PEAK)).astype(np.float16)
         weights[weights == 0] = weights[weights > 0].min()
         return np.asarray(weights, dtype=np.float32)
-    k, j, i = (_bell(n, entry.sigma) for n in window)
-    found = k[:, None, None] * j[:, None] * i
-    return np.maximum(found, max(float(found.min()), MONAI_FLOOR), dtype=np.float32)
+    a, b, c = (_bell(n, entry.sigma) for n in window)
+    found = a[:, None, None] * b[:, None] * c
+    return np.asarray(np.maximum(found, max(float(found.min()), MONAI_FLOOR)), dtype=np.float32)
 
 
 def _bell(size: int, sigma: float) -> Weights:
     x = np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2)
-    return np.exp(x**2 / np.float32(-2 * (sigma * size) ** 2), dtype=np.float32)
+    return np.asarray(np.exp(x**2 / np.float32(-2 * (sigma * size) ** 2)), dtype=np.float32)
 
 
 def _impulse(size: int, sigma: float) -> npt.NDArray[np.float64]:

@@ -59,6 +59,17 @@ def extract(
     devices, two members of one name (case and Unicode forms aside), encrypted members, methods other than stored and
     deflated, members that share bytes, and whatever exceeds ``limits``.  Archives inside are left as they are.
 
+    Parameters
+    ----------
+    archive : Path
+        The zip file.
+    folder : Path
+        The new folder.
+    limits : Limits, optional
+        Counts, sizes and ratios that are allowed.
+    progress : callable
+    cancel : CancelToken, optional
+
     Raises
     ------
     ModelError

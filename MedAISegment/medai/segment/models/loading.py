@@ -22,8 +22,10 @@ def load_network(model: ModelInfo, *, member: int = 0, cancel: CancelToken | Non
 
     Parameters
     ----------
+    model : ModelInfo
     member : int
         Which member of an ensemble, from 0.
+    cancel : CancelToken, optional
 
     Raises
     ------

@@ -59,7 +59,17 @@ def require_trust(sha256: str, what: str, root: Path | None = None) -> None:
 
 
 def record_trust(sha256: str, what: str, root: Path | None = None) -> Trust:
-    """Keep the user's word that a file of this SHA-256 may be used, and return the record."""
+    """Keep the user's word that a file may be used, and return the record.
+
+    Parameters
+    ----------
+    sha256 : str
+        Of the file.
+    what : str
+        What the user was told, for the record.
+    root : Path, optional
+        The user's models folder, if not the usual one.
+    """
     place = _root(root)
     if sha256 in (known := trusted(place)):
         return known[sha256]
