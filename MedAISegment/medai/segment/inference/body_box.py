@@ -29,7 +29,7 @@ LUNG_HU = (-960.0, -600.0)
 LUNG_SHARE = 0.01
 """A side is not cut if the body leaves the field of view and more than this share of the lines that would be cut ends
 in what looks like lung."""
-MARGIN_MM = 15.0
+MARGIN_MM = 6.0
 """Added to each side: what a nose, a finger or a fold of skin may stand out between the voxels looked at."""
 SMALLEST_PART = 8
 """Parts of fewer thinned voxels, after opening, are noise."""

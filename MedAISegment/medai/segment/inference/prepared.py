@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medai.core.errors import InputError, OutOfMemory
+from medai.core.errors import InputError, OutOfMemory, UnsupportedInput
 from medai.core.geometry import Geometry
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 from medai.core.volume import Volume
@@ -26,6 +26,9 @@ from .sampling import Axes, require_size, resample, sample_axes, sampled_grid, s
 from .source import Mask, Source
 
 __all__ = ["Prepared", "prepare", "with_labels"]
+
+LARGEST = 1e15
+"""Networks read 32 bits; squares of larger values, and sums of them, do not fit."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ def prepare(
             k, j, i = ((low - s.start, high - s.start) for (low, high), s in zip(body, box, strict=True))
             body = (k, j, i)
     ranges = [source.value_range(channel, token) for channel in range(len(chains))]
+    largest = max(abs(value) for pair in ranges for value in pair)
+    if largest > LARGEST:
+        raise InputError(
+            f"The model takes values up to {LARGEST:g}, the image holds {largest:.3g}.", hint="Scale the image first."
+        )
     measured = any(is_measured(step) for chain in chains for step in chain)
     if measured and all(low == high for low, high in ranges):
         raise InputError(
@@ -147,10 +155,12 @@ def _chains(source: Source, settings: PrepareSettings) -> list[tuple[Normalise, 
     if len(channels) != len(source.channels):
         names = ", ".join(entry.name for entry in channels if entry.name)
         given, wanted = len(source.channels), len(channels)
-        raise InputError(
+        raise UnsupportedInput(
             f"The model reads {wanted} channel{'s' if wanted > 1 else ''}{f' ({names})' if names else ''}, the image "
             f"has {given}.",
-            hint="Give one image for each channel, in the model's order." if wanted > 1 else "Choose one channel.",
+            hint="Give one image for each channel, in the model's order."
+            if wanted > 1
+            else "Give a scalar image, or choose one channel.",
         )
     return [entry.normalise for entry in channels]
 
