@@ -15,6 +15,8 @@ from medai.core.geometry import Geometry  # noqa: E402
 from medai.core.progress import CancelToken  # noqa: E402
 from medai.core.resample import reorient_array  # noqa: E402
 from medai.core.volume import Volume  # noqa: E402
+from medai.segment.inference.part import cut_to, inside_of  # noqa: E402
+from medai.segment.inference.prepared import prepare  # noqa: E402
 from medai.segment.inference.regions import Region  # noqa: E402
 from medai.segment.inference.run import run_model  # noqa: E402
 from medai.segment.models import ModelStore  # noqa: E402
@@ -174,3 +176,105 @@ def test_cancel_stops_in_every_stage(folder, image):
 
         with pytest.raises(Cancelled):
             run_model(ModelStore().find(str(folder)), image, PLAIN, progress=until, cancel=token)
+
+
+def test_regions_that_overlap_keep_what_the_first_one_found(folder, image):
+    r, a, s = (float(v) for v in image.geometry.centre)
+    near = [Region(centre_ras=(r - 2, a, s), size_mm=(8, 9, 9)), Region(centre_ras=(r + 2, a, s), size_mm=(8, 9, 9))]
+    wishes = {"uncertainty": "ensemble"}
+    alone = [segment(folder, image, regions=[region], **wishes) for region in near]
+    both = segment(folder, image, regions=near, **wishes)
+    first = inside_of(image.geometry, near[0])
+    second = np.zeros(image.geometry.shape, dtype=bool)
+    second[inside_of(image.geometry, near[1])] = True
+    assert second[first].any()
+    second[first] = False
+    for name, found in both.maps.items():
+        np.testing.assert_array_equal(found.array[first], alone[0].maps[name].array[first])
+        np.testing.assert_array_equal(found.array[second], alone[1].maps[name].array[second])
+    np.testing.assert_array_equal(both.labels.array[second], alone[1].labels.array[second])
+    known = alone[0].labels.array > 0
+    np.testing.assert_array_equal(both.labels.array[known], alone[0].labels.array[known])
+    counts = both.labels.counts()
+    told = [sum(part["labels"][name]["voxels"] for part in both.facts["regions"]) for name in ("Front", "Back")]
+    assert told == [counts[1], counts[4]]
+
+
+def test_a_region_says_nothing_of_segments_in_its_surroundings(folder, image):
+    whole = segment(folder, image).labels.array
+    k, j, i = next(tuple(at) for at in np.argwhere(whole == 1) if (at > 5).all() and (at < 9).all())
+    centre = tuple(float(v) for v in image.geometry.to_ras((i, j, k)))
+    result = segment(folder, image, regions=[Region(centre_ras=centre, size_mm=(0.9, 1.2, 1.7))])
+    present = {s.name for s in result.labels.segments if result.labels.counts()[s.label]}
+    assert len(present) < 2
+    assert set(result.facts["trust"]) == present
+    assert all(f.affects in {"", *present} for f in result.labels.flags if f.code == "LOW_CONFIDENCE")
+
+
+@pytest.mark.parametrize("context", [0, 2])
+def test_a_region_of_a_model_in_slices_is_what_the_whole_image_has_there(model_folder, image, tmp_path, context):
+    """Slices lie elsewhere than the model's: the labels at the region's ends come from slices on both sides."""
+    manifest = ModelStore().find(str(model_folder(tmp_path / "slices"))).manifest
+    entry = manifest.inference.model_copy(update={"dims": 2, "context": context, "mirror_axes": ()})
+    manifest = manifest.model_copy(
+        update={"window": (1, 16, 16), "inference": entry, "prepare": manifest.prepare.model_copy(
+            update={"spacing": (1.0, 1.0, 4.0)})}
+    )  # fmt: skip
+    image = image.replace(array=np.tile(image.array, (3, 1, 1)), geometry=image.geometry.crop((0, 0, 0), (42, 26, 22)))
+    prepared = prepare(image, manifest.prepare)
+    region = Region(centre_ras=tuple(float(v) for v in image.geometry.centre), size_mm=(9, 9, 9))
+    part = cut_to(prepared, region, manifest)
+    wanted = inside_of(image.geometry, region)[0]
+    ends = [image.geometry.to_ras((0, 0, k))[2] for k in (wanted.start, wanted.stop - 1)]
+    low, high = part.grid.to_ras((0, 0, 0))[2], part.grid.to_ras((0, 0, part.grid.shape[0] - 1))[2]
+    spare = context * 4.0
+    assert low + spare <= min(ends)
+    assert max(ends) <= high - spare
+
+
+def test_a_cascades_first_stage_takes_what_it_can_of_the_options(folder, model_folder, image, tmp_path):
+    first = json.loads((folder / "manifest.json").read_text("utf-8"))
+    first["inference"] = {"mirror_axes": []}
+    weights = {"path": "second.safetensors"}
+    cascade = model_folder(tmp_path / "cascade", file="second.safetensors", previous=first)
+    (cascade / "weights.safetensors").write_bytes((folder / "weights.safetensors").read_bytes())
+    stored = json.loads((cascade / "manifest.json").read_text("utf-8"))
+    stored["weights"] = [{**w, **weights} for w in stored["weights"]] * 2
+    (cascade / "manifest.json").write_text(json.dumps(stored), "utf-8")
+    result = segment(cascade, image, mirror=True, members=[1])
+    assert result.facts["inference"]["passes"] == 2
+    assert result.facts["previous"][0]["inference"]["passes"] == 1
+
+
+def test_a_failed_attempts_memory_is_given_back_before_the_next(model_folder, image, tmp_path, monkeypatch):
+    """Memory ends in the second row of windows, when slices of the first were given out already."""
+    import gc
+    import weakref
+
+    from medai.segment.backends.torch_backend import TorchSession
+    from medai.segment.inference.averages import Averages
+
+    wide = model_folder(tmp_path / "wide", window=[8, 64, 32])
+    real, made, alive, calls = TorchSession.__call__, [], [], []
+    init = Averages.__init__
+
+    def counted(self, *args):
+        alive.append(sum(ref() is not None for ref in made))
+        init(self, *args)
+        made.append(weakref.ref(self._ring._sums))
+
+    def small(self, batch):
+        calls.append(len(batch))
+        if len(made) == 1 and len(calls) > 2:
+            raise OutOfMemory("The device has too little memory.")
+        return real(self, batch)
+
+    monkeypatch.setattr(Averages, "__init__", counted)
+    monkeypatch.setattr(TorchSession, "__call__", small)
+    gc.disable()
+    try:
+        found = segment(wide, image, batch=1, overlap=0.0)
+    finally:
+        gc.enable()
+    assert [f.code for f in found.labels.flags].count("DEVICE_FALLBACK") == 1
+    assert alive == [0, 0]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from medai.core.errors import InputError
 from medai.core.geometry import Geometry
 
+from ..manifest import Manifest
 from .prepared import Prepared
 from .regions import Region, region_grid
 
@@ -17,7 +15,7 @@ CONTEXT = 0.25
 """Share of the window that is added around a region, so that its border has surroundings."""
 
 
-def cut_to(prepared: Prepared, region: Region, window: tuple[int, int, int]) -> Prepared:
+def cut_to(prepared: Prepared, region: Region, manifest: Manifest) -> Prepared:
     """Return the part of a prepared image that holds a region and its surroundings.
 
     The values are those of the whole image: a region does not change the normalisation.
@@ -27,7 +25,10 @@ def cut_to(prepared: Prepared, region: Region, window: tuple[int, int, int]) -> 
     InputError
         If the region lies outside the image (or outside the body, if the image was cut to it).
     """
-    margin = [round(CONTEXT * size) if size > 1 else 0 for size in window]
+    # At least one voxel, so that labels between voxels at the region's border are interpolated; and the neighbours that
+    # a 2.5D network reads.
+    margin = [max(1, round(CONTEXT * size)) for size in manifest.window]
+    margin[0] = max(margin[0], manifest.inference.context + 1)
     where = _slices(prepared.grid, region, margin)
     start = tuple(s.start for s in where)
     shape = tuple(s.stop - s.start for s in where)
@@ -35,12 +36,15 @@ def cut_to(prepared: Prepared, region: Region, window: tuple[int, int, int]) -> 
     return Prepared(array, prepared.grid.crop((start[0], start[1], start[2]), (shape[0], shape[1], shape[2])))
 
 
-def keep_inside(array: npt.NDArray[Any], grid: Geometry, region: Region) -> npt.NDArray[Any]:
-    """Return a copy of an array on ``grid`` with 0 outside a region."""
-    where = _slices(grid, region, [0, 0, 0])
-    result = np.zeros_like(array)
-    result[where] = array[where]
-    return result
+def inside_of(grid: Geometry, region: Region) -> tuple[slice, slice, slice]:
+    """Return the part of a grid (KJI) that a region covers.
+
+    Raises
+    ------
+    InputError
+        If the region lies outside.
+    """
+    return _slices(grid, region, [0, 0, 0])
 
 
 def _slices(grid: Geometry, region: Region, margin: list[int]) -> tuple[slice, slice, slice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,10 @@ from ..formats import FORMATS
 from ..manifest import Manifest
 from ..models.info import ModelInfo
 from .facts import model_facts
-from .fallback import attempts
+from .fallback import Attempt, attempts
 from .network import NetworkSource
 from .options import InferenceOptions
-from .part import cut_to, keep_inside
+from .part import cut_to, inside_of
 from .prepared import Prepared, prepare, with_labels
 from .quality import found_flags, image_flags
 from .regions import Region
@@ -95,14 +95,21 @@ def run_model(
     if manifest.previous is not None:
         share = 0.35
         before = ModelInfo(manifest.previous.id, manifest.previous.description.title, model.folder, manifest.previous)
-        plain = parsed.model_copy(update={"uncertainty": "none"})
+        plain = _for_stage(before, parsed)
         first = run_model(before, volume, plain, progress=sub_progress(progress, 0.0, share), cancel=token)
         labels_before, earlier = first.labels, [first.facts]
+        flags += [flag for flag in first.labels.flags if flag.code == "DEVICE_FALLBACK"]
     work = _Work(model, volume, parsed, token, sub_progress(progress, share, 0.97))
     input_ = work.prepare(labels_before)
-    parts = [cut_to(input_, region, manifest.window) for region in regions] or [input_]
-    runs = [work.predict(part, index, len(parts)) for index, part in enumerate(parts)]
-    labels, maps = _joined(runs, volume.geometry, regions)
+    # Every box is looked at before the first is run: a wrong one must not cost the time of the others.
+    parts = [cut_to(input_, region, manifest) for region in regions] or [input_]
+    runs: list[_Run] = []
+    joined = _Joined(volume.geometry)
+    for index, part in enumerate(parts):
+        written, run = work.predict(part, index, len(parts))
+        runs.append(joined.add(written, run, regions[index]) if regions else run)
+    labels, maps = (joined.labels, joined.maps) if regions else (written.labels, written.maps)
+    del written
     flags += [flag for run in runs for flag in run.flags]
     facts: dict[str, Any] = {
         "model": model_facts(model),
@@ -150,15 +157,28 @@ def repaired(
     return labels
 
 
+def _for_stage(model: ModelInfo, options: InferenceOptions) -> InferenceOptions:
+    """Return a cascade's options for the stage before: what it cannot do, or has not, is left to its own manifest."""
+    changes: dict[str, Any] = {"uncertainty": "none"}
+    if options.mirror and not model.manifest.inference.mirror_axes:
+        changes["mirror"] = None
+    if options.members is not None:
+        count = len(FORMATS.get(model.manifest.format)().networks(model))
+        changes["members"] = tuple(n for n in options.members if 0 <= n < count) or None
+    return options.model_copy(update=changes)
+
+
 @dataclass(frozen=True)
 class _Run:
-    written: Written
+    """What is told of one region's run; its arrays are not kept."""
+
+    labels: dict[str, dict[str, Any]]
     facts: dict[str, Any]
     flags: tuple[QCFlag, ...]
     grid: Geometry
 
     def region_facts(self) -> dict[str, Any]:
-        return {"side": "", "grid": self.grid.to_dict(), "labels": with_trust(self.written.facts)}
+        return {"side": "", "grid": self.grid.to_dict(), "labels": with_trust(self.labels)}
 
 
 class _Work:
@@ -186,53 +206,71 @@ class _Work:
         self.prepare_seconds = round(time.monotonic() - began, 3)
         return found
 
-    def predict(self, part: Prepared, index: int, count: int) -> _Run:
+    def predict(self, part: Prepared, index: int, count: int) -> tuple[Written, _Run]:
         began = time.monotonic()
         progress = sub_progress(self.progress, 0.15 + 0.85 * index / count, 0.15 + 0.85 * (index + 1) / count)
-        entropy = self.options.uncertainty != "none"
-        maps = ("agreement", "mutual_information") if self.options.uncertainty in ("ensemble", "dropout") else ()
         flag: QCFlag | None = None
         for attempt in attempts(self.manifest, self.options, part.grid.shape):
             flag = attempt.flag
             try:
-                stream = WindowRun(
-                    part.array, self.sources, attempt.manifest, attempt.options, progress=progress, cancel=self.cancel
-                )
-                writer = LabelWriter(
-                    part.grid, self.volume.geometry, self.manifest, entropy=entropy, maps=maps, cancel=self.cancel
-                )
-                for slab in stream:
-                    writer.feed(slab)
-                written = writer.finish()
+                written, facts = self._try(part, attempt, progress)
             except (OutOfMemory, MemoryError):
                 continue
             break
-        seconds = {"prepare": self.prepare_seconds, "windows_and_labels": round(time.monotonic() - began, 3)}
         facts = {
-            **stream.facts,
-            "seconds": seconds,
+            **facts,
+            "seconds": {"prepare": self.prepare_seconds, "windows_and_labels": round(time.monotonic() - began, 3)},
             "labels": written.how,
             "fallbacks": [flag.to_dict()] if flag else [],
         }
-        return _Run(written, facts, (flag,) if flag else (), part.grid)
+        return written, _Run(written.facts, facts, (flag,) if flag else (), part.grid)
+
+    def _try(self, part: Prepared, attempt: Attempt, progress: ProgressFn) -> tuple[Written, dict[str, Any]]:
+        """Run once.  A function of its own: nothing of a failed attempt holds memory while the next one runs."""
+        entropy = self.options.uncertainty != "none"
+        maps = ("agreement", "mutual_information") if self.options.uncertainty in ("ensemble", "dropout") else ()
+        stream = WindowRun(
+            part.array, self.sources, attempt.manifest, attempt.options, progress=progress, cancel=self.cancel
+        )
+        writer = LabelWriter(
+            part.grid, self.volume.geometry, self.manifest, entropy=entropy, maps=maps, cancel=self.cancel
+        )
+        for slab in stream:
+            writer.feed(slab)
+        return writer.finish(), stream.facts
 
 
-def _joined(
-    runs: Sequence[_Run], target: Geometry, regions: Sequence[Region]
-) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
-    """Lay the regions' labels over one another; a later region does not overwrite an earlier one."""
-    if not regions:
-        return runs[0].written.labels, runs[0].written.maps
-    labels: np.ndarray[Any, Any] | None = None
-    maps: dict[str, np.ndarray[Any, Any]] = {}
-    for run, region in zip(runs, regions, strict=True):
-        mine = keep_inside(run.written.labels, target, region)
-        labels = mine if labels is None else np.where(labels == 0, mine, labels)
-        for name, array in run.written.maps.items():
-            inside = keep_inside(array, target, region)
-            maps[name] = inside if name not in maps else np.where(inside != 0, inside, maps[name])
-    assert labels is not None
-    return labels, maps
+class _Joined:
+    """The regions' labels and maps on the image's grid; a later region does not overwrite an earlier one."""
+
+    def __init__(self, target: Geometry) -> None:
+        self.target = target
+        self.labels: np.ndarray[Any, Any] = np.zeros((0, 0, 0), dtype=np.uint8)
+        self.maps: dict[str, np.ndarray[Any, Any]] = {}
+        self._seen: np.ndarray[Any, Any] | None = None
+
+    def add(self, written: Written, run: _Run, region: Region) -> _Run:
+        """Take what lies inside a region; return its run with the voxels that it added."""
+        where = inside_of(self.target, region)
+        if self._seen is None:
+            self._seen = np.zeros(self.target.shape, dtype=bool)
+            self.labels = np.zeros(self.target.shape, dtype=written.labels.dtype)
+            self.maps = {name: np.zeros(self.target.shape, dtype=array.dtype) for name, array in written.maps.items()}
+        free = self.labels[where] == 0
+        new = written.labels[where] * free
+        self.labels[where] += new
+        unseen = ~self._seen[where]
+        for name, array in written.maps.items():
+            np.copyto(self.maps[name][where], array[where], where=unseen)
+        self._seen[where] = True
+        found = np.bincount(new.reshape(-1), minlength=1 + max((f["label"] for f in run.labels.values()), default=0))
+        return replace(run, labels={name: _kept(fact, int(found[fact["label"]])) for name, fact in run.labels.items()})
+
+
+def _kept(fact: dict[str, Any], voxels: int) -> dict[str, Any]:
+    """Return a label's numbers for a region that gave so many voxels; without any, its surroundings' mean nothing."""
+    means = {} if voxels else {name: None for name in fact if name.startswith("mean_")}
+    return {**fact, **means, "voxels": voxels}
 
 
 def lowest_trust(regions: Sequence[dict[str, Any]]) -> dict[str, Any]:
