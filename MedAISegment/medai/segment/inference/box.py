@@ -12,7 +12,7 @@ from medai.core.errors import OutOfMemory
 from medai.core.progress import CancelToken, ProgressFn
 
 from ..manifest import Manifest
-from .fallback import attempts
+from .fallback import Attempt, attempts
 from .network import NetworkSource
 from .options import InferenceOptions
 from .prepare import FloatImage
@@ -65,15 +65,7 @@ def predict_box(
         if attempt.flag is not None:
             fallbacks = [attempt.flag.to_dict()]
         try:
-            run = WindowRun(values, sources, attempt.manifest, attempt.options, progress=progress, cancel=cancel)
-            scores: FloatImage = np.empty((manifest.classes, *array.shape[1:]), dtype=np.float32)
-            maps: dict[str, FloatImage] = {}
-            for slab in run:
-                part = _activate(slab.scores, manifest.inference.activation)
-                rows = slice(slab.start, slab.start + part.shape[1])
-                scores[:, rows] = part.numpy()
-                for name, values_there in slab.maps.items():
-                    maps.setdefault(name, np.empty(array.shape[1:], dtype=np.float32))[rows] = values_there.numpy()
+            scores, maps, facts = _try(values, sources, attempt, progress, cancel)
         except (OutOfMemory, MemoryError):
             continue
         break
@@ -82,7 +74,28 @@ def predict_box(
     if mirror_axis is not None:
         scores = np.ascontiguousarray(np.flip(scores, mirror_axis + 1))
         maps = {name: np.ascontiguousarray(np.flip(found, mirror_axis)) for name, found in maps.items()}
-    return scores, maps, {**run.facts, "fallbacks": fallbacks}
+    return scores, maps, {**facts, "fallbacks": fallbacks}
+
+
+def _try(
+    values: npt.NDArray[np.float32],
+    sources: Sequence[NetworkSource],
+    attempt: Attempt,
+    progress: ProgressFn,
+    cancel: CancelToken,
+) -> tuple[FloatImage, dict[str, FloatImage], dict[str, Any]]:
+    """Run once.  A function of its own: nothing of a failed attempt holds memory while the next one runs."""
+    manifest, shape = attempt.manifest, values.shape[1:]
+    run = WindowRun(values, sources, manifest, attempt.options, progress=progress, cancel=cancel)
+    scores: FloatImage = np.empty((manifest.classes, *shape), dtype=np.float32)
+    maps: dict[str, FloatImage] = {}
+    for slab in run:
+        part = _activate(slab.scores, manifest.inference.activation)
+        rows = slice(slab.start, slab.start + part.shape[1])
+        scores[:, rows] = part.numpy()
+        for name, values_there in slab.maps.items():
+            maps.setdefault(name, np.empty(shape, dtype=np.float32))[rows] = values_there.numpy()
+    return scores, maps, run.facts
 
 
 def entropy_of(probabilities: FloatImage) -> FloatImage:
