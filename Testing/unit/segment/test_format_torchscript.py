@@ -152,6 +152,13 @@ def test_a_pickle_that_calls_something_is_refused(protocol):
         (b"def f(x):\n  return ops.mylib.run(x)\n", "mylib"),
         (b"def f(x):\n  ops.aten.save(x, 'a')\n", "save"),
         (b"def f(x):\n  y = __torch__.torch.classes.a.B(x)\n", "classes"),
+        (b"def f(x):\n  a = torch\n  a.save(x, 'a')\n", "save"),
+        (b"def f(x):\n  getattr(torch, 'save')(x, 'a')\n", "torch.save"),
+        (b"def f(x):\n  a = torch.autograd\n  a.save(x, 'a')\n", "save"),
+        (b"def f(x):\n  x.save('a')\n", "save"),
+        (b"def f(x):\n  a = ops\n  a.mylib.run(x)\n", "another name"),
+        (b"def f(x):\n  getattr(ops, 'mylib').run(x)\n", "mylib"),
+        (b"def f(x):\n  a = __torch__.torch\n  a.classes.b.C(x)\n", "another name"),
         (b"def f(:\n", "cannot be read"),
     ],
 )
@@ -165,6 +172,28 @@ def test_code_is_read_before_it_is_loaded(code, what):
             new.writestr(member, code if member == name else old.read(member))
     with pytest.raises(UnsafeModel, match=what):
         check_archive(out.getvalue(), "w.pt")
+
+
+@pytest.mark.parametrize("rename", [("__torch__.py", "__torch__.PY"), ("/code/__torch__.py", "/CODE/__Torch__.pY")])
+def test_torch_finds_code_whatever_its_name_s_case_and_so_does_the_check(rename, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive_of(Writer()))) as old, zipfile.ZipFile(out, "w") as new:
+        for member in old.namelist():
+            new.writestr(member.replace(*rename), old.read(member))
+        new.writestr(member.partition("/")[0] + "/code/note.txt", b"x")
+    with pytest.raises(UnsafeModel, match="save"):
+        check_archive(out.getvalue(), "w.pt")
+    torch.jit.load(io.BytesIO(out.getvalue()))(torch.ones(1))  # it would have written
+    assert (tmp_path / "canary.bin").exists()
+
+
+def test_layers_with_odd_names_are_allowed():
+    layers = torch.nn.Sequential(torch.nn.Conv3d(1, 2, 3), torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Dropout(0.1)))
+    data = archive_of(layers)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert any(b"getattr(self" in archive.read(name) for name in archive.namelist())
+    check_archive(data, "w.pt")
 
 
 def test_without_a_manifest_a_template_is_shown(tmp_path):

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import zipfile
@@ -90,6 +91,50 @@ def bad_files(canary):
         "swapped.pt": swapped.getvalue(),
         "named.safetensors": inside,
     }
+
+
+def two_in_one(good: bytes, bad: bytes) -> bytes:
+    """Return a zip file in which Python sees ``good`` and PyTorch, which believes the stated offset, sees ``bad``."""
+
+    def parts(data: bytes) -> tuple[bytes, bytes]:
+        size, offset = struct.unpack("<II", data[-10:-2])
+        return data[:offset], data[offset : offset + size]
+
+    (bad_files_, bad_table), (good_files, good_table) = parts(bad), parts(good)
+    assert len(bad_table) == len(good_table)
+    shift = len(bad_files_) - len(good_files)
+    moved, position = bytearray(good_table), 0
+    while position < len(moved):
+        lengths = struct.unpack("<HHH", moved[position + 28 : position + 34])
+        old = struct.unpack("<I", moved[position + 42 : position + 46])[0]
+        moved[position + 42 : position + 46] = struct.pack("<I", old + shift)
+        position += 46 + sum(lengths)
+    end = good[-22:-10] + struct.pack("<II", len(good_table), len(bad_files_)) + b"\0\0"
+    return bad_files_ + bad_table + good_files + bytes(moved) + end
+
+
+def test_a_file_that_python_and_torch_read_differently_is_refused(tmp_path):
+    """The description that was looked through must be the one that is loaded."""
+    bomb = Bomb(tmp_path / "canary")
+    members = {"data.pkl": pickle.dumps({}, 2), "version": b"3\n", "byteorder": b"little", "x": b""}
+
+    def packed(**more: bytes) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as target:
+            for name, value in {**members, **more}.items():
+                target.writestr(f"archive/{name.replace('_', '.')}", value)
+        return out.getvalue()
+
+    evil = pickle.dumps({"x": bomb}, 2)
+    double = two_in_one(packed(), packed(**{"data.pkl": evil}, x=bytes(100)))
+    with zipfile.ZipFile(io.BytesIO(double)) as seen:
+        assert seen.read("archive/data.pkl") == members["data.pkl"]
+    with pytest.raises(pickle.UnpicklingError, match="system"):
+        torch.load(io.BytesIO(double), weights_only=True)  # torch sees the other one
+    for data in (double, packed(**{"DATA.PKL": evil}), b"PK" + bytes(510) + packed(), packed() + bytes(9)):
+        with pytest.raises(ModelError):
+            read_checkpoint(data, "w.pt")
+    assert read_checkpoint(packed(), "w.pt") == {}
 
 
 READ = """

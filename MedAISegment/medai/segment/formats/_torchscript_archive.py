@@ -7,16 +7,20 @@ and refused if it uses them, an operator library other than torch's own arithmet
 from __future__ import annotations
 
 import ast
-import io
 import pickletools
 import zipfile
 
 from medai.core.errors import ModelError, UnsafeModel
 
+from ..models._plain_zip import open_plain
+
 MAX_MEMBERS = 100_000
 MAX_TEXT = 64 * 2**20
 FORBIDDEN = {"save", "from_file", "load", "load_tensor", "PythonOp", "IgnoredPythonOp", "classes", "_save", "hub"}
 """Names that may not follow ``torch.`` or ``ops.X.``: files, Python, libraries' classes."""
+FILES = {"save", "from_file", "PythonOp", "IgnoredPythonOp", "rpc_sync", "rpc_async", "rpc_remote"}
+"""Operators that may not follow anything: TorchScript lets a program call them by other ways too."""
+ROOTS = {"torch", "ops", "__torch__"}
 LIBRARIES = {"aten", "prim", "quantized", "prepacked"}
 """``ops.X`` that may be used."""
 GLOBALS = {
@@ -47,7 +51,7 @@ def check_archive(data: bytes, what: str) -> None:
         If it names an operator or a class that is not allowed; the name is in the message.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with open_plain(data, what) as archive:
             members = archive.infolist()
             names = [member.filename for member in members]
             _check_members(members, what)
@@ -57,9 +61,10 @@ def check_archive(data: bytes, what: str) -> None:
                     hint="Weights alone (a state dict) need a manifest that names their network.",
                 )
             for member in members:
-                if member.filename.endswith(".py"):
+                name = member.filename.lower()  # PyTorch finds members whatever the case of their names
+                if name.endswith(".py"):
                     _check_code(archive.read(member).decode("utf-8"), what)
-                elif member.filename.endswith(".pkl") and not member.filename.endswith(".debug_pkl"):
+                elif name.endswith(".pkl"):
                     _check_pickle(archive.read(member), what)
     except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, EOFError) as error:
         raise ModelError(f"{what} is no TorchScript archive ({type(error).__name__}).") from None
@@ -67,12 +72,12 @@ def check_archive(data: bytes, what: str) -> None:
 
 def _check_members(members: list[zipfile.ZipInfo], what: str) -> None:
     names = [member.filename for member in members]
-    if len(names) > MAX_MEMBERS or len(set(names)) != len(names) or len({n.partition("/")[0] for n in names}) != 1:
-        raise UnsafeModel(f"{what} has too many, doubled or misplaced members.")
+    if len(names) > MAX_MEMBERS or len({n.partition("/")[0] for n in names}) != 1:
+        raise UnsafeModel(f"{what} has too many or misplaced members.")
     for member in members:
-        text = member.filename.endswith((".py", ".pkl"))
+        text = member.filename.lower().endswith((".py", ".pkl"))
         # torch stores without compression; a compressed member could unpack to anything.
-        if member.file_size != member.compress_size and not member.filename.endswith((".py", ".debug_pkl", ".pkl")):
+        if member.file_size != member.compress_size and not text and not member.filename.endswith(".debug_pkl"):
             raise UnsafeModel(f"{what} has a compressed array, {member.filename!r}.")
         if text and member.file_size > MAX_TEXT:
             raise UnsafeModel(f"{what} has {member.filename!r} with {member.file_size} bytes, allowed are {MAX_TEXT}.")
@@ -83,6 +88,7 @@ def _check_code(text: str, what: str) -> None:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UnsafeModel(f"{what} has code that cannot be read.") from None
+    inner = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             # "import __torch__.x" names a file of the archive.
@@ -90,8 +96,18 @@ def _check_code(text: str, what: str) -> None:
             bad = [name for name in modules if name.partition(".")[0] != "__torch__"]
             if bad:
                 raise UnsafeModel(f"{what} imports {bad[0]!r}.")
-        if isinstance(node, ast.Attribute) and (parts := _chain(node)):
+        if (step := _step(node)) is None:
+            continue
+        inner.add(step[0])
+        if parts := _chain(node):
             _check_name(parts, what)
+        if step[1] in FILES:
+            raise UnsafeModel(f"{what} uses {step[1]!r}, which reads or writes files or calls other programs.")
+    for node in ast.walk(tree):
+        # A second name for a library would hide what is taken from it.
+        root = [node.id] if isinstance(node, ast.Name) else _chain(node)
+        if node not in inner and (root in [[name] for name in ROOTS] or root == ["__torch__", "torch"]):
+            raise UnsafeModel(f"{what} gives {'.'.join(root)!r} another name.")
 
 
 def _check_name(parts: list[str], what: str) -> None:
@@ -103,14 +119,23 @@ def _check_name(parts: list[str], what: str) -> None:
         raise UnsafeModel(f"{what} uses {'.'.join(parts)!r}, which reads or writes files or calls other programs.")
 
 
-def _chain(node: ast.Attribute) -> list[str]:
+def _step(node: ast.AST) -> tuple[ast.AST, str] | None:
+    """Return ``(x, "name")`` for ``x.name`` and ``getattr(x, "name")``, which TorchScript writes for odd names."""
+    match node:
+        case ast.Attribute(value=value, attr=name):
+            return value, name
+        case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=str(name)), *_]):
+            return value, name
+    return None
+
+
+def _chain(node: ast.AST) -> list[str]:
     """Return ``["torch", "conv3d"]`` for ``torch.conv3d``; empty if it starts with no plain name."""
-    parts = [node.attr]
-    value = node.value
-    while isinstance(value, ast.Attribute):
-        parts.append(value.attr)
-        value = value.value
-    return [value.id, *reversed(parts)] if isinstance(value, ast.Name) else []
+    parts: list[str] = []
+    while (step := _step(node)) is not None:
+        node = step[0]
+        parts.append(step[1])
+    return [node.id, *reversed(parts)] if parts and isinstance(node, ast.Name) else []
 
 
 def _check_pickle(data: bytes, what: str) -> None:

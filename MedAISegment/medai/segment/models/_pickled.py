@@ -14,6 +14,8 @@ from collections.abc import Collection
 
 from medai.core.errors import ModelError, UnsafeModel
 
+from ._plain_zip import open_plain
+
 MAX_BYTES = 16 << 30
 """Largest size of a checkpoint's entries together, unpacked."""
 MAX_STRUCTURE_BYTES = 16 << 20
@@ -69,20 +71,20 @@ def check_checkpoint(data: bytes, name: str, allow: Collection[str]) -> None:
 def _structure(data: bytes, name: str) -> bytes:
     """Return ``data.pkl`` of the archive, whose directory is plausible."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with open_plain(data, name) as archive:
             entries = archive.infolist()
             names = [entry.filename for entry in entries]
-            if len(entries) > MAX_ENTRIES or len(set(names)) != len(names):
-                raise ModelError(f"{name} is not a file of torch.save: it has too many or repeated entries.")
+            if len(entries) > MAX_ENTRIES or len({item.partition("/")[0] for item in names}) != 1:
+                raise ModelError(f"{name} is not a file of torch.save: it has too many or misplaced entries.")
             if sum(entry.file_size for entry in entries) > MAX_BYTES:
                 raise ModelError(f"{name} would unpack to more than {MAX_BYTES >> 30} GiB.")
-            if any(item.rsplit("/", 1)[-1] == "constants.pkl" for item in names):
+            if any(item.lower().rsplit("/", 1)[-1] == "constants.pkl" for item in names):
                 raise ModelError(
                     f"{name} is a TorchScript program, not weights.", hint="Add it as a model of its own (TorchScript)."
                 )
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
                 raise ModelError(f"{name} is not a file of torch.save: its entries are compressed.")
-            found = [item for item in names if item.count("/") == 1 and item.endswith("/data.pkl")]
+            found = [item for item in names if item.count("/") == 1 and item.lower().endswith("/data.pkl")]
             if len(found) != 1:
                 raise ModelError(f"{name} is a zip file, but not one of torch.save: it has no data.pkl.")
             if archive.getinfo(found[0]).file_size > MAX_STRUCTURE_BYTES:
