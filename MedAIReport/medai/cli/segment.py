@@ -70,13 +70,18 @@ def segment_command(
 
         from .cases import find_cases
         from .segmentcases import Job, segment_cases
-        from .segmentoptions import boxes_of, seed_of, steps_of, with_uncertainty
+        from .segmentoptions import boxes_of, require_model, seed_of, steps_of, with_uncertainty
 
         boxes = boxes_of(region, roi) or regions
         if model and (uncertainty or dropout):
             network.update(with_uncertainty(model, tta, dropout))
-        elif uncertainty or dropout:
-            raise SettingsError("--uncertainty and --dropout need --model.")
+        if not model:
+            require_model({
+                "--uncertainty": uncertainty, "--dropout": dropout > 0, "--device": device != "auto",
+                "--backend": backend != "auto", "--precision": precision != "auto", "--tta": tta is not None,
+                "--overlap": overlap is not None, "--crop-body": crop_body is not None,
+                "--regions": regions != "auto", "--region": bool(region), "--roi": bool(roi),
+            })  # fmt: skip
         steps, expected = steps_of(model, recipe, pipeline, step, boxes, network, bool(labels))
         given = [seed_of(text) for text in seed or []] + (list(read_markups(seeds)) if seeds else [])
         steps = place_seeds(steps, given, where="pipeline", has_labels=bool(labels))

@@ -9,6 +9,9 @@ from typing import Any
 
 from .cases import Case
 
+MAPS = ("entropy", "agreement", "mutual_information")
+"""Maps of uncertainty that a model may give."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -49,8 +52,9 @@ def segment_cases(cases: Sequence[Case], folder: Path | None, job: Job, *, progr
     OutputError
         If an output cannot be written, or would replace an input; found out before anything is computed.
     """
-    from medai.core.errors import MedAIError
+    from medai.core.errors import Cancelled
     from medai.core.progress import sub_progress
+    from medai.core.task import translated
 
     from .outputs import require_folder, require_writable
 
@@ -58,16 +62,19 @@ def segment_cases(cases: Sequence[Case], folder: Path | None, job: Job, *, progr
         require_folder(folder)
     inputs = {file for case in cases for file in case.files} | ({job.start} if job.start else set())
     for case in cases:
-        require_writable(case.out, *inputs)
+        for out in (case.out, *(case.beside(name) for name in MAPS if job.maps)):
+            require_writable(out, *inputs)
     results = []
     for index, case in enumerate(cases):
         part = sub_progress(progress, index / len(cases), (index + 1) / len(cases))
         try:
             results.append(_segment(case, job, part, cancel))
-        except MedAIError as error:
+        except Cancelled:
+            raise
+        except Exception as error:
             if len(cases) == 1 and folder is None:
                 raise
-            results.append({"case": case.name, "error": error.to_dict()})
+            results.append({"case": case.name, "error": translated(error, "this image").to_dict()})
     return results
 
 

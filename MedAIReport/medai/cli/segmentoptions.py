@@ -43,6 +43,28 @@ def steps_of(
     return parse_pipeline(steps, where=where, has_labels=has_labels), ("", False)
 
 
+def require_model(given: dict[str, bool]) -> None:
+    """Refuse options that only a model takes: steps and recipes have their own, and these would be passed over.
+
+    Parameters
+    ----------
+    given : dict
+        Option -> whether it was given.
+
+    Raises
+    ------
+    SettingsError
+        Naming the options.
+    """
+    from medai.core.errors import SettingsError
+
+    names = [name for name, was in given.items() if was]
+    if names:
+        raise SettingsError(
+            f"{', '.join(names)}: only with --model.", hint="In a pipeline, write them as settings of the step 'unet'."
+        )
+
+
 def with_uncertainty(model: str, tta: bool | None, dropout: int) -> dict[str, Any]:
     """Return the settings that give the maps a model can give: agreement needs more than one pass."""
     from medai.core.errors import SettingsError

@@ -167,3 +167,52 @@ def test_an_output_folder_that_is_a_file_is_refused_first(model, tmp_path):
     result = medai("segment", folder, "--model", model, "--out", out)
     assert result.exit_code == 2
     assert out.read_text("utf-8") == "mine"
+
+
+def test_a_map_never_replaces_an_input(model, tmp_path):
+    image = save(tmp_path / "s_entropy.nii.gz", smooth(1))
+    before = image.read_bytes()
+    result = medai("segment", image, "--model", model, "--out", tmp_path / "s.nii.gz", "--uncertainty")
+    assert result.exit_code == 2
+    assert "one of the inputs" in result.stderr
+    assert image.read_bytes() == before
+    assert not (tmp_path / "s.nii.gz").exists()
+
+
+def test_a_folder_goes_on_after_an_error_that_nobody_foresaw(model, tmp_path, monkeypatch):
+    from medai.cli.cases import Case
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    save(folder / "a.nii.gz", smooth(1))
+    save(folder / "b.nii.gz", smooth(2))
+    real = Case.read
+
+    def read(self, series_uid):
+        if self.name == "a":
+            raise MemoryError
+        return real(self, series_uid)
+
+    monkeypatch.setattr(Case, "read", read)
+    result = medai("segment", folder, "--model", model, "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 3, result.output
+    cases = {case["case"]: case for case in json.loads(result.stdout)["cases"]}
+    assert "memory" in cases["a"]["error"]["message"]
+    assert (tmp_path / "out" / "b_seg.nii.gz").is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--device", "cpu"], ["--backend", "torch"], ["--precision", "f32"], ["--no-tta"], ["--overlap", "0.5"],
+        ["--crop-body"], ["--regions", "image"], ["--roi", "0,0,0:8,8,8"], ["--region", "left:0,0,0:8,8,8"],
+        ["--uncertainty"], ["--dropout", "4"],
+    ],
+)  # fmt: skip
+def test_options_of_a_model_are_not_passed_over_without_one(image, tmp_path, words):
+    out = tmp_path / "s.nii.gz"
+    result = medai("segment", image, "--step", "threshold:lower=0.1", "--out", out, *words)
+    assert result.exit_code == 2
+    assert words[0].replace("--no-tta", "--tta") in result.stderr
+    assert "--model" in result.stderr
+    assert not out.exists()
