@@ -219,3 +219,15 @@ class Manifest(Settings):
             what = "the regions" if self.inference.regions else "the labels and the background"
             raise ValueError(f"network.settings.out_channels must be {self.classes}: {what}")
         return self
+
+    @model_validator(mode="after")
+    def _a_region_is_all_that_is_done(self) -> Manifest:
+        """Refuse what :func:`~medai.segment.inference.located.run_located` would pass over without a word."""
+        prepare, usual = self.prepare, PrepareSettings()
+        names = ("channels", "grid", "interpolate", "anisotropy", "crop", "normalise_first")
+        wrong = [f"prepare.{name}" for name in names if getattr(prepare, name) != getattr(usual, name)]
+        wrong += ["inference.regions"] if self.inference.regions else []
+        wrong += [name for name in ("postprocess", "previous") if getattr(self, name)]
+        if self.region is not None and wrong:
+            raise ValueError(f"a model with a region cannot have {', '.join(wrong)}")
+        return self

@@ -215,3 +215,12 @@ def test_the_manifest_beside_a_file_is_its_description(tmp_path):
     (folder / "other.ts").write_bytes(b"x")
     with pytest.raises(ManifestError, match=r"other\.ts"):
         fmt.describe(folder / "other.ts", cancel=CancelToken())
+
+
+def test_channels_in_another_order_are_refused_not_passed_over(tmp_path):
+    folder = folder_with(tmp_path, archive_of(Net()))
+    file = folder / "manifest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**content, "inference": {"order": [1, 0]}}), encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"inference\.order"):
+        FORMATS.create("torchscript").describe(folder / "net.ts", cancel=CancelToken())

@@ -141,6 +141,10 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
         ({"prepare": {"percentiles": [99, 1]}}, "rise from 0 to 100"),
         ({"window": [16, 0, 16]}, "at least 1 voxel"),
         ({"network": {"name": "unet3d", "settings": {"out_channels": 2}}}, "out_channels must be 3"),
+        ({"prepare": {"channels": [{"normalise": [{"method": "clip", "low": 0}]}]}}, "region cannot have prepare.chan"),
+        ({"prepare": {"grid": "edges", "crop": "body"}}, "region cannot have prepare.grid, prepare.crop"),
+        ({"inference": {"regions": [1, 2, 2]}}, "region cannot have inference.regions"),
+        ({"postprocess": [{"step": "fill_holes"}]}, "region cannot have postprocess"),
     ],
 )
 def test_a_manifest_that_would_only_fail_while_it_runs_is_refused(tiny_model, change, message):

@@ -30,7 +30,7 @@ def manifest_beside(path: Path, name: str, suffixes: tuple[str, ...], template: 
     Raises
     ------
     ManifestError
-        If there is no manifest, or it is of another format or does not name the file.
+        If there is no manifest, or it is of another format, does not name the file or reorders its channels.
     """
     folder = path if path.is_dir() else path.parent
     if not (folder / "manifest.json").is_file():
@@ -42,6 +42,11 @@ def manifest_beside(path: Path, name: str, suffixes: tuple[str, ...], template: 
     manifest = read_model(folder).manifest
     if manifest.format != name:
         raise ManifestError(f"{folder.name}/manifest.json has the format {manifest.format!r}, expected {name!r}.")
+    if manifest.inference.order:
+        raise ManifestError(
+            f"{folder.name}/manifest.json has inference.order, which a network in a file of its own cannot follow.",
+            hint="List labels and regions in the order of the network's channels.",
+        )
     named = {entry.path for entry in manifest.weights}
     if path.is_file() and path.name not in named:
         raise ManifestError(f"{folder.name}/manifest.json does not name {path.name!r} among its weights.")
