@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -144,6 +145,31 @@ def test_weights_in_a_second_file_must_be_named_in_the_manifest(tmp_path):
     (tmp_path / "w.bin").write_bytes(b"x" * (tmp_path / "w.bin").stat().st_size)
     with pytest.raises(ModelError, match=r"w\.bin"):
         source.load(CancelToken())
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("external", [False, True])
+def test_the_bytes_that_were_checked_are_the_bytes_that_run(tmp_path, backend, external):
+    """Row 41: between the check and the library's reading, another program changes the files."""
+    pytest.importorskip(backend)
+    (tmp_path / "model").mkdir()
+    file = write(tmp_path / "model" / "net.onnx", external=external)
+    beside = [tmp_path / "model" / "w.bin"] if external else []
+    found = source_of(describe_in(tmp_path / "model", file, files=beside))
+
+    def files(cancel):
+        good = found.files(cancel)
+        for changed in (file, *beside):
+            changed.write_bytes(b"x" * changed.stat().st_size)
+        return good
+
+    source = dataclasses.replace(found, files=files)
+    options = InferenceOptions(device="cpu", backend=backend, precision="f32")
+    session = open_session(source, FIRST, options, reduced=False, cancel=CancelToken())
+    image = torch.from_numpy(np.random.default_rng(1).normal(size=FIRST).astype(np.float32))
+    wanted = torch.conv3d(image, torch.from_numpy(WEIGHT), padding=1)
+    assert torch.allclose(session(image), wanted, atol=1e-4)
+    release()
 
 
 @pytest.mark.parametrize("place", ["../w.bin", "/etc/w.bin", "a\\w.bin", "C:w.bin", ""])

@@ -11,6 +11,7 @@ from ..inference.network import NetworkSource
 from ._base import Backend, Session
 from ._hardware import cpu_name, threads
 from ._memory import is_out_of_memory, out_of_memory
+from ._onnx_files import Files, folder_with, verified
 from ._output import class_scores
 
 if TYPE_CHECKING:
@@ -60,31 +61,28 @@ class OnnxRuntimeBackend(Backend):
         if reason:
             raise DeviceError(f"ONNX Runtime cannot run {precision} on the device {device!r}: {reason}.")
         with out_of_memory(device, shape):
-            source.load(cancel)
-            cancel.check()
-            return OnnxRuntimeSession(source, shape, device)
+            return OnnxRuntimeSession(source, device, cancel)
 
 
 class OnnxRuntimeSession(Session):
     """An ONNX file; batches and results are in main memory, ONNX Runtime moves them to its device itself."""
 
-    def __init__(self, source: NetworkSource, shape: tuple[int, ...], device: str) -> None:
+    def __init__(self, source: NetworkSource, device: str, cancel: CancelToken) -> None:
         runtime = _onnxruntime()
-        if source.file is None:
-            raise ModelError(f"The network {source.title!r} names no ONNX file.")
+        name, files = verified(source, cancel)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            session = runtime.InferenceSession(str(source.file), options, providers=[PROVIDERS[device]])
+            session = _session(runtime, name, files, options, PROVIDERS[device])
         except Exception as error:  # onnxruntime has an exception class for every kind of failure, without a base
             if is_out_of_memory(error):
                 raise
-            raise ModelError(f"ONNX Runtime cannot load {source.file.name}: {_plain(error)}.") from None
+            raise ModelError(f"ONNX Runtime cannot load {name}: {_plain(error)}.") from None
         inputs = session.get_inputs()
         if len(inputs) != 1:
-            raise ModelError(f"{source.file.name} has {len(inputs)} inputs, expected 1.")
+            raise ModelError(f"{name} has {len(inputs)} inputs, expected 1.")
         if PROVIDERS[device] not in session.get_providers():
             raise DeviceError(f"ONNX Runtime could not start on the device {device!r}.", hint="Use the CPU.")
         self._session: Any = session
@@ -92,7 +90,7 @@ class OnnxRuntimeSession(Session):
         size = inputs[0].shape[0]
         self._fixed = size if isinstance(size, int) and size > 0 else 0
         self._last = source.channels_last
-        self._title = source.file.name
+        self._title = name
         self.facts: dict[str, Any] = {
             "backend": "onnxruntime",
             "version": runtime.__version__,
@@ -135,6 +133,17 @@ class OnnxRuntimeSession(Session):
                 raise ModelError(f"ONNX Runtime cannot run {self._title}: {_plain(error)}.") from None
         scores = torch.from_numpy(found)
         return class_scores(scores.movedim(-1, 1).contiguous() if self._last else scores, batch)
+
+
+def _session(runtime: Any, name: str, files: Files, options: Any, provider: str) -> Any:
+    beside = [path for path in files if path != name]
+    if beside and not hasattr(options, "add_external_initializers_from_files_in_memory"):  # before 1.23
+        with folder_with(files) as folder:
+            return runtime.InferenceSession(str(folder / name), options, providers=[provider])
+    if beside:
+        buffers = [files[path] for path in beside]
+        options.add_external_initializers_from_files_in_memory(beside, buffers, [len(b) for b in buffers])
+    return runtime.InferenceSession(files[name], options, providers=[provider])
 
 
 def _onnxruntime() -> Any:

@@ -14,6 +14,7 @@ from ._convert import convert
 from ._exact import use_block_means
 from ._hardware import cpu_name, threads
 from ._memory import is_out_of_memory, out_of_memory
+from ._onnx_files import Files, folder_with, verified
 from ._openvino import core, first_line, has_bf16
 from ._output import class_scores
 
@@ -63,15 +64,15 @@ class OpenVinoBackend(Backend):
         if reason:
             raise DeviceError(f"OpenVINO cannot run {precision} on the device {device!r}: {reason}.")
         with out_of_memory(device, shape):
-            module = source.load(cancel)
-            cancel.check()
             if source.kind == "onnx":
-                model = read_onnx(source, shape)
-            elif module is not None:
-                model = convert(module, shape, cancel)
+                model = read_onnx(source, shape, cancel)
             else:
-                raise ModelError(f"The network {source.title!r} was not loaded.")
-            del module
+                module = source.load(cancel)
+                cancel.check()
+                if module is None:
+                    raise ModelError(f"The network {source.title!r} was not loaded.")
+                model = convert(module, shape, cancel)
+                del module
             cancel.check()
             return OpenVinoSession(model, source, shape, precision)
 
@@ -139,7 +140,7 @@ class OpenVinoSession(Session):
         self._request = None
 
 
-def read_onnx(source: NetworkSource, shape: tuple[int, ...]) -> Any:
+def read_onnx(source: NetworkSource, shape: tuple[int, ...], cancel: CancelToken) -> Any:
     """Return the ``openvino.Model`` of an ONNX file for batches of ``shape``.
 
     Raises
@@ -147,19 +148,27 @@ def read_onnx(source: NetworkSource, shape: tuple[int, ...]) -> Any:
     ModelError
         If OpenVINO cannot read it, or it does not take one batch of this shape.
     """
-    if source.file is None:
-        raise ModelError(f"The network {source.title!r} names no ONNX file.")
+    name, files = verified(source, cancel)
     size = (shape[0], *shape[2:], shape[1]) if source.channels_last else shape
     try:
-        model = core().read_model(str(source.file))
+        model = _read(name, files)
         if len(model.inputs) != 1:
-            raise ModelError(f"{source.file.name} has {len(model.inputs)} inputs, expected 1.")
+            raise ModelError(f"{name} has {len(model.inputs)} inputs, expected 1.")
         model.reshape(list(size))
         return model
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        raise ModelError(f"OpenVINO cannot run {source.file.name} with batches of {size}: {_plain(error)}.") from None
+        raise ModelError(f"OpenVINO cannot run {name} with batches of {size}: {_plain(error)}.") from None
+
+
+def _read(name: str, files: Files) -> Any:
+    if len(files) == 1:
+        return core().read_model(files[name])
+    # Mapped into memory, the files could not be removed on Windows.
+    core().set_property({"ENABLE_MMAP": False})
+    with folder_with(files) as folder:
+        return core().read_model(str(folder / name))
 
 
 def _plain(error: BaseException) -> str:

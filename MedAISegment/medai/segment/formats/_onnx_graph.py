@@ -59,15 +59,20 @@ def read_graph(file: Path) -> OnnxGraph:
         if not 0 < size < MAX_BYTES:
             raise ModelError(f"{file.name} has {size} bytes, an ONNX file has between 1 and {MAX_BYTES}.")
         with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            data = memoryview(mapped)
-            try:
-                return _graph(data)
-            except (ValueError, UnicodeDecodeError, IndexError) as error:
-                raise ModelError(f"{file.name} is no ONNX file ({type(error).__name__}).") from None
-            finally:
-                _release(data)
+            return parse_graph(mapped, file.name)
     except OSError as error:
         raise ModelError(f"{file.name} cannot be read: {error.strerror}.") from None
+
+
+def parse_graph(content: bytes | mmap.mmap, name: str) -> OnnxGraph:
+    """Read an ONNX file's bytes; raises as :func:`read_graph`."""
+    data = memoryview(content)
+    try:
+        return _graph(data)
+    except (ValueError, UnicodeDecodeError, IndexError) as error:
+        raise ModelError(f"{name} is no ONNX file ({type(error).__name__}).") from None
+    finally:
+        _release(data)
 
 
 def check_graph(graph: OnnxGraph, file: Path, allowed: set[str]) -> None:

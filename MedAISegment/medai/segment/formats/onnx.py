@@ -13,7 +13,7 @@ from ..manifest import FileEntry, Manifest
 from ..models.info import ModelInfo
 from ..models.reading import verify_file
 from ._base import ModelFormat
-from ._onnx_graph import FLOAT, OnnxGraph, check_graph, read_graph
+from ._onnx_graph import FLOAT, OnnxGraph, check_graph, parse_graph, read_graph
 from ._own_manifest import manifest_beside, template
 
 SUFFIXES = (".onnx",)
@@ -120,16 +120,23 @@ def _source(model: ModelInfo, entry: FileEntry, title: str) -> NetworkSource:
     file = model.folder / entry.path
     last = is_channels_last(read_graph(file), model.manifest, entry.path)
     others = _others(model.manifest, entry)
-    beside = [x for x in model.manifest.files if _relative(x, entry) in others]
+    beside = {name: x for x in model.manifest.files if (name := _relative(x, entry)) in others}
+
+    def files(cancel: CancelToken) -> dict[str, bytes]:
+        data = verify_file(model.folder, entry)
+        graph = parse_graph(data, file.name)
+        check_graph(graph, file, others)
+        found = {file.name: data}
+        for name in sorted(str(PurePosixPath(x)) for x in graph.external):
+            cancel.check()
+            found[name] = verify_file(model.folder, beside[name])
+        return found
 
     def load(cancel: CancelToken) -> None:
-        for needed in (entry, *beside):
-            cancel.check()
-            verify_file(model.folder, needed)
-        check_graph(read_graph(file), file, others)
+        files(cancel)
 
-    text = ":".join(["onnx", str(last), entry.sha256, *(x.sha256 for x in beside)])
-    return NetworkSource(hashlib.sha256(text.encode("ascii")).hexdigest(), title, "onnx", load, file, last)
+    text = ":".join(["onnx", str(last), entry.sha256, *(x.sha256 for x in beside.values())])
+    return NetworkSource(hashlib.sha256(text.encode("ascii")).hexdigest(), title, "onnx", load, files, last)
 
 
 def _others(manifest: Manifest, entry: FileEntry) -> set[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from medai.core.progress import CancelToken
@@ -24,12 +23,13 @@ class NetworkSource:
     title : str
         For messages, for example ``fold 0``.
     kind : {"torch", "torchscript", "onnx"}
-        What ``load`` gives: a module (float32, CPU, evaluation mode), a scripted module, or None with ``file`` set.
+        What ``load`` gives: a module (float32, CPU, evaluation mode), a scripted module, or None with ``files`` set.
     load : callable
         ``load(cancel) -> torch.nn.Module | None``.  Verifies the files first; for ONNX it only verifies.  The module
         belongs to the caller, who moves and changes it: a new one each time.
-    file : Path, optional
-        The ONNX file.
+    files : callable, optional
+        ``files(cancel)`` gives the ONNX file's bytes by its name, and then those of the files with weights beside it,
+        all verified: a library is given these, not a path whose file could be another one by then.
     channels_last : bool
         The ONNX network takes (B, K, J, I, C) and gives (B, K, J, I, classes), as TensorFlow's do.
     """
@@ -38,5 +38,5 @@ class NetworkSource:
     title: str
     kind: Literal["torch", "torchscript", "onnx"]
     load: Callable[[CancelToken], torch.nn.Module | None]
-    file: Path | None = None
+    files: Callable[[CancelToken], Mapping[str, bytes]] | None = None
     channels_last: bool = False
