@@ -341,6 +341,15 @@ def test_labels_of_a_previous_stage_become_channels():
     assert finer.array[1:].sum(axis=0).max() == 1.0
 
 
+def test_labels_of_a_previous_stage_stop_when_asked(cancel_at_poll):
+    image = picture((12, 13, 14))
+    labels = LabelMap(np.ones(image.geometry.shape, dtype=np.uint8), image.geometry)
+    ready = prepare(image, settings(spacing=None))
+    for poll in (1, 2, 3):
+        with pytest.raises(Cancelled):
+            with_labels(ready, labels, (1,), cancel=cancel_at_poll(poll))
+
+
 def test_labels_on_another_grid_are_brought_along():
     image = picture((12, 13, 14))
     grid = image.geometry.with_spacing((0.45, 0.55, 1.25))

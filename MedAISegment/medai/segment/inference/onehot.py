@@ -76,26 +76,44 @@ def with_labels(
     if place is None:
         raise ValueError("with_labels needs what prepare() returned, with its placement")
     token = cancel or CancelToken()
-    found = _sampled(_on_box(labels, place), place, token)
+    found = _sampled(_on_box(labels, place, token), place, token)
     added = np.empty((len(values), *found.shape), dtype=np.float32)
     for channel, value in zip(added, values, strict=True):
+        token.check()
         np.equal(found, value, out=channel, casting="unsafe")
     return type(prepared)(np.concatenate([prepared.array, added]), prepared.grid, place)
 
 
-def _on_box(labels: LabelMap, place: Placement) -> Array:
+def _on_box(labels: LabelMap, place: Placement, cancel: CancelToken) -> Array:
     """Return the labels of the box's voxels; what lies outside the mask is marked."""
     turned, grid = reorient_array(labels.array, labels.geometry, place.orientation)
     start = np.rint(grid.to_ijk(place.box.origin)).astype(int)[::-1]
     stop = start + place.box.shape
     box = place.box.shape
     if (start >= 0).all() and (stop <= grid.shape).all() and grid.crop(tuple(start), box).same_as(place.box):
-        result = copied(turned[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))], np.int32)
+        source = turned[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
     else:
-        result = resample_array(labels.array, labels.geometry, place.box, "nearest").astype(np.int32)
-    if place.filled is not None:
-        result[(result == 0) & ~place.filled] = OUTSIDE
+        source = resample_array(labels.array, labels.geometry, place.box, "nearest")
+    result = np.empty(box, dtype=np.int32)
+
+    def part(start: int, stop: int) -> None:
+        some = result[start:stop]
+        some[...] = copied(source[start:stop], np.int32)
+        if place.filled is not None:
+            some[(some == 0) & ~place.filled[start:stop]] = OUTSIDE
+
+    for_slabs(box[0], part, slab=slab_of(box), progress=no_progress, cancel=cancel)
     return result
+
+
+def _present(labels: Array, cancel: CancelToken) -> list[int]:
+    """Return the labels that there are, rising; counted, since sorting an image takes seconds."""
+
+    def part(start: int, stop: int) -> Array:
+        return np.flatnonzero(np.bincount(labels[start:stop].reshape(-1) - OUTSIDE)) + OUTSIDE
+
+    found = for_slabs(len(labels), part, slab=slab_of(labels.shape), progress=no_progress, cancel=cancel)
+    return [int(value) for value in np.unique(np.concatenate(found))]
 
 
 def _sampled(labels: Array, place: Placement, cancel: CancelToken) -> Array:
@@ -103,10 +121,15 @@ def _sampled(labels: Array, place: Placement, cancel: CancelToken) -> Array:
     samplers = Sampler(axes[0]), Sampler(axes[1]), Sampler(axes[2])
     needed = labels[tuple(slice(s.low, s.high) for s in samplers)]
     index = [np.arange(a.count) if a.kind == "same" else a.nearest - s.low for a, s in zip(axes, samplers, strict=True)]
-    nearest = needed[np.ix_(*index)]
+    nearest = np.empty([axis.count for axis in axes], dtype=needed.dtype)
+
+    def pick(start: int, stop: int) -> None:
+        nearest[start:stop] = needed[np.ix_(index[0][start:stop], index[1], index[2])]
+
+    for_slabs(len(nearest), pick, slab=slab_of(nearest.shape), progress=no_progress, cancel=cancel)
     if all(axis.kind in ("same", "nearest") for axis in axes):
         return nearest
-    present = np.unique(needed)
+    present = _present(needed, cancel)
     shape = nearest.shape
     winner = np.full(shape, present[0], dtype=np.int32)
     best = np.full(shape, -1.0, dtype=np.float32)
