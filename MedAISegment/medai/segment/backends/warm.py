@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from medai.core.errors import ModelError, OutOfMemory
+from medai.core.errors import ChecksumError, ManifestError, ModelError, OutOfMemory, UnsafeModel
 from medai.core.progress import CancelToken
 
 from ..inference.network import NetworkSource
@@ -163,8 +163,8 @@ def _open(
             raise
         return attempt(choice.backend, choice.precision)
     except ModelError as error:
-        if explicit or choice.second is None or type(error) is not ModelError:
-            raise  # wrong checksums and unsafe files stay what they are
+        if explicit or choice.second is None or isinstance(error, (ChecksumError, ManifestError, UnsafeModel)):
+            raise  # what is wrong with the files is wrong for every library
         session = attempt(choice.second.backend, choice.second.precision)
         session.facts["fallback"] = error.message
         return session
