@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -13,6 +14,8 @@ from medai.core.settings import Settings
 from .inference.prepare import PrepareSettings
 
 Side = Literal["", "left", "right"]
+MAX_WINDOW = 2**27
+"""Voxels of a window, 512 x 512 x 512; no network's layers fit into memory beyond."""
 
 
 class CodeEntry(Settings):
@@ -206,6 +209,8 @@ class Manifest(Settings):
             raise ValueError("two labels share a number or a name")
         if min(self.window) < 1:
             raise ValueError(f"each size of the window must be at least 1 voxel, given {self.window}")
+        if math.prod(self.window) > MAX_WINDOW:
+            raise ValueError(f"the window may have {MAX_WINDOW} voxels at most, given {self.window}")
         if self.inference.dims == 2 and self.window[0] != 1:
             raise ValueError(f"the window of a 2D network has one slice (1, J, I), given {self.window}")
         if self.inference.context and self.inference.dims != 2:

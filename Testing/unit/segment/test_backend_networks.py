@@ -170,6 +170,16 @@ def test_what_is_no_segmentation_network_is_refused(backend, image):
         opened(backend, Flat())(image)
 
 
+@pytest.mark.parametrize(("size", "scripted"), [((31, 32, 32), False), ((2, 2, 2), False), ((31, 32, 32), True)])
+def test_a_window_that_does_not_suit_the_network_is_refused_by_its_size(net, size, scripted):
+    """Row 38: neither an unexpected error nor a program's lines."""
+    kind = "torchscript" if scripted else "torch"
+    session = opened("torch", torch.jit.script(net) if scripted else net, (1, 1, *size), kind=kind)
+    with pytest.raises(ModelError, match=" x ".join(map(str, size))) as caught:
+        session(torch.zeros(1, 1, *size))
+    assert "Traceback" not in caught.value.message and "\n" not in caught.value.message
+
+
 def test_of_several_outputs_the_first_counts(net, image):
     class Deep(torch.nn.Module):
         def __init__(self):

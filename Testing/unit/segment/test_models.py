@@ -140,6 +140,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
         ({"prepare": {"spacing": [1, 0, 1]}}, "greater than 0 mm"),
         ({"prepare": {"percentiles": [99, 1]}}, "rise from 0 to 100"),
         ({"window": [16, 0, 16]}, "at least 1 voxel"),
+        ({"window": [4096, 4096, 4096]}, "voxels at most"),
         ({"network": {"name": "unet3d", "settings": {"out_channels": 2}}}, "out_channels must be 3"),
         ({"prepare": {"channels": [{"normalise": [{"method": "clip", "low": 0}]}]}}, "region cannot have prepare.chan"),
         ({"prepare": {"grid": "edges", "crop": "body"}}, "region cannot have prepare.grid, prepare.crop"),

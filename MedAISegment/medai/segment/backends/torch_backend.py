@@ -12,13 +12,16 @@ from medai.core.progress import CancelToken
 from ..inference.network import NetworkSource
 from ._base import Backend, Session
 from ._hardware import cpu_name, devices, threads, torch_has_fast_bf16
-from ._memory import out_of_memory
+from ._memory import is_out_of_memory, out_of_memory
 from ._output import class_scores
 
 if TYPE_CHECKING:
     import torch
 
 DROPOUT = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
+
+_FAILURES = (RuntimeError, ValueError, TypeError, AssertionError, IndexError)
+"""What torch's layers raise for sizes that do not suit them."""
 
 
 class TorchBackend(Backend):
@@ -93,7 +96,7 @@ class TorchSession(Session):
     ) -> None:
         import torch
 
-        self._device = device
+        self._device, self._title = device, source.title
         self._half = {"f32": None, "f16": torch.float16, "bf16": torch.bfloat16}[precision]
         self._format = torch.contiguous_format
         for parameter in module.parameters():  # scripted modules have no requires_grad_ of their own
@@ -128,6 +131,14 @@ class TorchSession(Session):
                 raise DeviceError(
                     f"The device {self._device!r} cannot run a layer of this network ({str(error).split('.')[0]}).",
                     hint="Use the CPU.",
+                ) from None
+            except _FAILURES as error:
+                if is_out_of_memory(error):
+                    raise
+                raise ModelError(
+                    f"The network {self._title!r} cannot run on windows of {' x '.join(map(str, batch.shape[2:]))} "
+                    f"voxels and {batch.shape[1]} channels: {_reason(error)}.",
+                    hint="The manifest's window must suit the network; most need sizes divisible by their strides.",
                 ) from None
 
     def close(self) -> None:
@@ -208,3 +219,10 @@ def switch_on_dropout(module: torch.nn.Module, title: str) -> None:
             f"The network {title!r} has no dropout layers, so that repeated runs would not differ.",
             hint="Choose another kind of uncertainty.",
         )
+
+
+def _reason(error: BaseException) -> str:
+    # TorchScript shows its program first, and says what was wrong in the last line.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    line = lines[-1] if lines[0].startswith("The following operation failed") else lines[0]
+    return line.removeprefix("RuntimeError: ")[:200].rstrip(".")
