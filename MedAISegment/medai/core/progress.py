@@ -58,3 +58,15 @@ def sub_progress(progress: ProgressFn, start: float, stop: float) -> ProgressFn:
             progress(start + (stop - start) * min(max(fraction, 0.0), 1.0), message)
 
     return part
+
+
+def rising(progress: ProgressFn) -> ProgressFn:
+    """Return a progress that never falls: work that begins anew tells its messages at the highest fraction so far."""
+    highest = 0.0
+
+    def told(fraction: float, message: str = "") -> None:
+        nonlocal highest
+        highest = max(highest, fraction)
+        progress(highest, message)
+
+    return told

@@ -271,10 +271,16 @@ def test_a_failed_attempts_memory_is_given_back_before_the_next(model_folder, im
 
     monkeypatch.setattr(Averages, "__init__", counted)
     monkeypatch.setattr(TorchSession, "__call__", small)
+    told = []
+    model = ModelStore().find(str(wide))
     gc.disable()
     try:
-        found = segment(wide, image, batch=1, overlap=0.0)
+        found = run_model(
+            model, image, {**PLAIN, "batch": 1, "overlap": 0.0}, progress=lambda f, message="": told.append(f)
+        )
     finally:
         gc.enable()
+    assert told == sorted(told)
+    assert told[-1] == 1.0
     assert [f.code for f in found.labels.flags].count("DEVICE_FALLBACK") == 1
     assert alive == [0, 0]

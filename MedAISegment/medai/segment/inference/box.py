@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medai.core.errors import OutOfMemory
-from medai.core.progress import CancelToken, ProgressFn
+from medai.core.progress import CancelToken, ProgressFn, rising
 
 from ..manifest import Manifest
 from .fallback import Attempt, attempts
@@ -61,6 +61,7 @@ def predict_box(
     """
     values = np.ascontiguousarray(array if mirror_axis is None else np.flip(array, mirror_axis + 1))
     fallbacks: list[dict[str, Any]] = []
+    progress = rising(progress)  # another attempt begins anew
     for attempt in attempts(manifest, options, (array.shape[1], array.shape[2], array.shape[3])):
         if attempt.flag is not None:
             fallbacks = [attempt.flag.to_dict()]

@@ -61,6 +61,7 @@ def run_located(
         If a region lies outside the image or holds no structure of the image.
     """
     volume.require_scalar("This model")
+    began = time.monotonic()
     progress(0.0, "loading the model")
     sources = networks_of(model, options)
     flags = list(image_flags(volume, model.manifest, cancel))
@@ -73,11 +74,13 @@ def run_located(
         part = sub_progress(progress, 0.5 + 0.5 * index / len(boxes), 0.5 + 0.5 * (index + 1) / len(boxes))
         started = time.monotonic()
         work = _Work(model, volume, grid, sources, options, part, cancel)
-        box, scores, maps, ran = work.run(region)
-        if region is not None and regions == "atlas" and recentre:
+        again = region is not None and regions == "atlas" and recentre
+        box, scores, maps, ran = work.run(region, 0.0, 0.5 if again else 1.0)
+        if region is not None and again:
             moved = recentred(region, scores, box, model.manifest)
             if moved is not None:
-                box, scores, maps, ran = work.run(moved)
+                box, scores, maps, ran = work.run(moved, 0.5, 1.0)
+        part(1.0, "done")
         if largest_component:
             scores = _keep_largest(scores)
         facts = canvas.add(box, scores, maps)
@@ -86,6 +89,7 @@ def run_located(
         flags += [QCFlag.from_dict(flag) for flag in ran["fallbacks"]]
         flags += segment_flags(facts, box, scores, model.manifest)
     info["trust"] = lowest_trust(info["regions"])
+    info["seconds_total"] = round(time.monotonic() - began, 3)
     labels = LabelMap(canvas.labels, volume.geometry, tuple(canvas.segments), tuple(dict.fromkeys(flags)), info)
     found = {
         name: Volume(array, volume.geometry, name=f"{volume.name} {name}".strip())
@@ -114,7 +118,10 @@ class _Work:
         self.manifest, self.volume, self.grid, self.sources = model.manifest, volume, grid, sources
         self.options, self.progress, self.cancel = options, progress, cancel
 
-    def run(self, region: Region | None) -> tuple[Box, FloatImage, dict[str, FloatImage], dict[str, Any]]:
+    def run(
+        self, region: Region | None, start: float, stop: float
+    ) -> tuple[Box, FloatImage, dict[str, FloatImage], dict[str, Any]]:
+        """Run one box; ``start`` and ``stop`` are its share of the progress."""
         self.cancel.check()
         box = cut(self.volume, self.grid, region, self.manifest.prepare)
         letters = self.manifest.prepare.orientation
@@ -122,7 +129,7 @@ class _Work:
         scores, maps, facts = predict_box(
             box.image[None], self.sources, self.manifest, self.options,
             mirror_axis=axis if self.manifest.description.mirrors(box.side) else None,
-            progress=self.progress, cancel=self.cancel,
+            progress=sub_progress(self.progress, start, stop), cancel=self.cancel,
         )  # fmt: skip
         scores[0][~box.inside] = 1.0
         scores[1:, ~box.inside] = 0.0

@@ -12,7 +12,7 @@ import numpy as np
 from medai.core.errors import OutOfMemory, SettingsError
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap
-from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
+from medai.core.progress import CancelToken, ProgressFn, no_progress, rising, sub_progress
 from medai.core.qc import QCFlag
 from medai.core.volume import Volume
 
@@ -208,7 +208,8 @@ class _Work:
 
     def predict(self, part: Prepared, index: int, count: int) -> tuple[Written, _Run]:
         began = time.monotonic()
-        progress = sub_progress(self.progress, 0.15 + 0.85 * index / count, 0.15 + 0.85 * (index + 1) / count)
+        start, stop = (0.15 + 0.85 * n / count for n in (index, index + 1))
+        progress = rising(sub_progress(self.progress, start, stop))  # another attempt begins anew
         flag: QCFlag | None = None
         for attempt in attempts(self.manifest, self.options, part.grid.shape):
             flag = attempt.flag
