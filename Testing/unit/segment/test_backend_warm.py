@@ -167,6 +167,23 @@ def test_threads_share_one_session():
     assert network.count == 1
 
 
+def test_another_user_s_call_leaves_a_result_as_it_is():
+    """Results of OpenVINO lie in memory that its next call writes to; two runs in two threads take turns."""
+    pytest.importorskip("openvino")
+    network = Counting()
+    options = InferenceOptions(device="cpu", backend="openvino", precision="f32")
+    one, other = (opened(network.source, options=options) for _ in range(2))
+    x = torch.randn(SHAPE)
+    found = one(x)
+    expected = found.clone()
+    other(-x)
+    assert torch.equal(found, expected)
+    place = found.data_ptr()
+    del one, found
+    assert opened(network.source, options=options)(x).data_ptr() == place  # memory of ended users serves again
+    assert network.count == 1
+
+
 class NoOpenVino(torch.nn.Module):
     """An operator that OpenVINO does not have."""
 

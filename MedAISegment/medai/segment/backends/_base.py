@@ -45,6 +45,10 @@ class Session(ABC):
     def device(self) -> str:
         """Torch device on which batches are expected and results appear (``cpu``, ``cuda``, ``mps``)."""
 
+    def for_one_user(self) -> Session:
+        """Return this network with results of its own: no other user's call changes the result of this one's."""
+        return self
+
     def close(self) -> None:  # noqa: B027 (most have nothing to give back)
         """Give memory back; the session is not used any more."""
 

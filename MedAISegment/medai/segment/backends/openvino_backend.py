@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from copy import copy
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +104,9 @@ class OpenVinoSession(Session):
         used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         if used != precision:
             raise DeviceError(f"OpenVINO would run {used}, although {precision} was asked for.")
+        self._compiled: Any = compiled
         self._request: Any = compiled.create_infer_request()
+        self._free: list[Any] = [self._request]
         self.facts: dict[str, Any] = {
             "backend": "openvino",
             "version": metadata.version("openvino"),
@@ -135,9 +139,20 @@ class OpenVinoSession(Session):
         scores = scores.movedim(-1, 1).contiguous() if self._last else scores
         return class_scores(scores, full)[:count]
 
+    def for_one_user(self) -> OpenVinoSession:
+        """Return a session with a request of its own: results lie in the request's memory; ended users' serve again."""
+        mine = copy(self)
+        try:
+            mine._request = self._free.pop()
+        except IndexError:
+            mine._request = self._compiled.create_infer_request()
+        weakref.finalize(mine, self._free.append, mine._request)
+        return mine
+
     def close(self) -> None:
         """Drop the compiled network."""
-        self._request = None
+        self._request = self._compiled = None
+        self._free.clear()
 
 
 def read_onnx(source: NetworkSource, shape: tuple[int, ...], cancel: CancelToken) -> Any:

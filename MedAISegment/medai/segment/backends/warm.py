@@ -134,19 +134,19 @@ class _Handle(Session):
     """One user's hold on a kept network."""
 
     def __init__(self, kept: _Kept, *, warm: bool) -> None:
-        self._kept = kept
+        self._kept, self._session = kept, kept.session.for_one_user()
         self.facts = {**kept.session.facts, "warm": warm, "load_seconds": 0.0 if warm else round(kept.seconds, 3)}
 
     @property
     def device(self) -> str:
         """Torch device of batches and results."""
-        return self._kept.session.device
+        return self._session.device
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         """Run the network, one thread at a time; see :meth:`Session.__call__`."""
         with self._kept.lock:
             _touch()
-            return self._kept.session(batch)
+            return self._session(batch)
 
 
 def _open(
