@@ -175,3 +175,22 @@ def test_box_gives_what_monai_gives(rng, engine_manifest, engine_networks, monke
         assert np.abs(ours - expected).max() < 1e-5
         assert facts["fallbacks"] == []
         assert facts["backend"] == "torch"
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_box_refuses_scores_that_are_not_finite_in_any_class(rng, engine_manifest, engine_networks, value):
+    from medai.core.errors import ModelError
+    from medai.segment.inference.box import predict_box
+
+    class Broken(torch.nn.Module):
+        def forward(self, x):
+            scores = x.repeat(1, 3, 1, 1, 1).clone()
+            scores[:, 2, 3, 3, 3] = value
+            return scores
+
+    sources, _ = engine_networks(Broken())
+    array = rng.normal(size=(1, 8, 8, 8)).astype(np.float32)
+    options = InferenceOptions(device="cpu", backend="torch", precision="f32")
+    manifest = engine_manifest((8, 8, 8), 3, activation="none")
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        predict_box(array, sources, manifest, options, mirror_axis=None, progress=no_progress, cancel=CancelToken())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from medai.core.errors import OutOfMemory
+from medai.core.errors import ModelError, OutOfMemory
 from medai.core.progress import CancelToken, ProgressFn, rising
 
 from ..manifest import Manifest
@@ -58,6 +58,8 @@ def predict_box(
     ------
     OutOfMemory
         If nothing that was tried had enough memory.
+    ModelError
+        If a score is NaN or infinite.
     """
     values = np.ascontiguousarray(array if mirror_axis is None else np.flip(array, mirror_axis + 1))
     fallbacks: list[dict[str, Any]] = []
@@ -94,6 +96,11 @@ def _try(
         part = _activate(slab.scores, manifest.inference.activation)
         rows = slice(slab.start, slab.start + part.shape[1])
         scores[:, rows] = part.numpy()
+        if not np.isfinite(scores[:, rows]).all():
+            raise ModelError(
+                "The network's output holds NaN or infinite scores.",
+                hint="Run it with precision 'f32'; if that does not help, its weights are damaged.",
+            )
         for name, values_there in slab.maps.items():
             maps.setdefault(name, np.empty(shape, dtype=np.float32))[rows] = values_there.numpy()
     return scores, maps, run.facts

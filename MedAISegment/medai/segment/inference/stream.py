@@ -143,7 +143,8 @@ class WindowRun:
         OutOfMemory
             If the scores, or the network, take more memory than there is.
         ModelError
-            If the network gives another number of classes than the manifest names, or values that are not finite.
+            If the network gives another number of classes than the manifest names, or values of the first class that
+            are not finite; whoever reads the scores looks at the others.
         """
         try:
             yield from self._stream()
