@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("monai")
 
-from medai.core.errors import ManifestError, UnsafeModel  # noqa: E402
+from medai.core.errors import Cancelled, ManifestError, UnsafeModel  # noqa: E402
 from medai.core.progress import CancelToken  # noqa: E402
 from medai.segment.formats import FORMATS  # noqa: E402
 from medai.segment.models import ModelStore  # noqa: E402
@@ -97,6 +97,29 @@ def test_a_monai_bundle_is_installed_and_computes_what_monai_computes(store, tmp
     image = torch.randn(1, 1, 16, 16, 16)
     with torch.no_grad():
         assert torch.equal(load(store, "spleen")(image), network(image))
+
+
+def test_a_folder_is_read_once_for_many_images_and_anew_when_it_changes(store, tmp_path, monkeypatch):
+    from medai.segment.formats import monai_bundle
+
+    hashed = []
+    real = monai_bundle.hash_file
+    monkeypatch.setattr(monai_bundle, "hash_file", lambda file, **more: hashed.append(file.name) or real(file, **more))
+    folder = write_bundle(tmp_path / "tiny", bundle_network().state_dict())
+    first = store.find(str(folder))
+    assert hashed.count("model.pt") == 1
+    assert store.find(str(folder)) == first
+    assert hashed.count("model.pt") == 1
+    weights = (folder / "models" / "model.pt").read_bytes()
+    (folder / "models" / "model.pt").write_bytes(weights[:-1] + b"x")  # of the same size
+    assert store.find(str(folder)).manifest.weights_sha256 != first.manifest.weights_sha256
+    (folder / "medai.json").write_text('{"title": "Another"}', "utf-8")
+    assert store.find(str(folder)).title == "Another"
+    token = CancelToken()
+    token.cancel()
+    (folder / "medai.json").write_text("{}", "utf-8")
+    with pytest.raises(Cancelled):
+        store.find(str(folder), cancel=token)
 
 
 def test_a_malicious_checkpoint_in_an_archive_is_never_run(store, tmp_path, monkeypatch):

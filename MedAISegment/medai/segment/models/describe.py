@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from medai.core.errors import ManifestError, ModelError
@@ -13,13 +14,18 @@ from .reading import read_model
 MANIFEST = "manifest.json"
 _DEEPEST = 4
 _IGNORED = {"__MACOSX"}
+_REMEMBERED = 8
+_MOST_FILES = 5000
+Seen = tuple[tuple[str, int, int, int, int], ...]
+_described: dict[Path, tuple[Seen, ModelInfo]] = {}
 
 
 def describe(path: Path, *, cancel: CancelToken | None = None) -> ModelInfo:
     """Return the model that a folder or file holds; nothing in it is executed.
 
     A folder with ``manifest.json`` describes itself.  Any other path is described by the first format, by name, that
-    recognises it; a file is described relative to its folder.
+    recognises it; a file is described relative to its folder.  That reads all of the model's files, so that it is
+    remembered as long as none of them changes.
 
     Raises
     ------
@@ -42,8 +48,40 @@ def describe(path: Path, *, cancel: CancelToken | None = None) -> ModelInfo:
         if path.suffix.lower() == ".zip":
             hint = "It is an archive: install it first (medai models install)."
         raise ModelError(f"The {what} {path.name!r} is no model that MedAI knows.", hint=hint)
+    place, seen = path.absolute(), _seen(path)
+    if seen is not None and (known := _described.get(place)) is not None and known[0] == seen:
+        return known[1]
     manifest = FORMATS.create(name).describe(path, cancel=cancel or CancelToken())
-    return ModelInfo(manifest.id, manifest.description.title, path if path.is_dir() else path.parent, manifest)
+    model = ModelInfo(manifest.id, manifest.description.title, path if path.is_dir() else path.parent, manifest)
+    # Not if a file was changed while it was read.
+    if seen is not None and seen == _seen(path):
+        while len(_described) >= _REMEMBERED:
+            _described.pop(next(iter(_described)), None)
+        _described[place] = seen, model
+    return model
+
+
+def _seen(path: Path) -> Seen | None:
+    """Return what tells a changed folder from the same one; None if there is too much to look at.
+
+    Loading compares each file with its SHA-256 anyway: this only spares reading gigabytes anew for each image.
+    """
+    if not path.is_dir():
+        return None  # what lies beside a file may be anything
+    found = []
+    try:
+        for place, folders, names in os.walk(path):
+            if len(Path(place).relative_to(path).parts) >= _DEEPEST:
+                folders.clear()
+            for name in sorted(names):
+                file = Path(place, name)
+                status = file.stat()
+                found.append((str(file), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+                if len(found) > _MOST_FILES:
+                    return None
+    except OSError:
+        return None
+    return tuple(sorted(found))
 
 
 def recognised(path: Path) -> str | None:

@@ -88,7 +88,7 @@ def predict(value: Volume, settings: UNetSettings, *, progress: ProgressFn, canc
 
     if isinstance(settings.regions, tuple) and not settings.regions:
         raise InputError("The list of regions is empty.", hint="Give at least one region, 'atlas' or 'image'.")
-    model = ModelStore().find(settings.model)
+    model = ModelStore().find(settings.model, cancel=cancel)
     hint = model.manifest.region
     regions = settings.regions
     if hint is not None:
