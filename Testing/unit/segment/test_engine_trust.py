@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from medai.core.qc import Severity
@@ -65,3 +66,19 @@ def test_low_numbers_are_flagged_by_segment():
         assert flag.measured < flag.limit == LIMIT
         assert "uncalibrated" in flag.message
     assert not trust_flags(FACTS, limit=0.1)
+
+
+def test_a_box_is_judged_by_the_trust_number_that_it_tells(engine_manifest):
+    from medai.core.geometry import Geometry
+    from medai.segment.inference.quality import segment_flags
+    from medai.segment.inference.regions import Box
+
+    shape = (4, 4, 4)
+    box = Box("", Geometry.from_spacing(shape, (1, 1, 1)), np.zeros(shape, np.float32), np.ones(shape, dtype=bool))
+    scores = np.zeros((2, *shape), dtype=np.float32)
+    scores[1, 1:3, 1:3, 1:3] = 0.9
+    scores[0] = 0.5
+    fact = {"volume_ml": 0.008, "model_label": "Part 1", "mean_probability": 0.9, "mean_agreement": 0.4}
+    flags = segment_flags({"labels": {"Part 1": fact}}, box, scores, engine_manifest((4, 4, 4), 2))
+    assert [flag.code for flag in flags] == ["LOW_CONFIDENCE"]
+    assert flags[0].measured == pytest.approx(trust_of(fact).value)

@@ -15,9 +15,7 @@ from ..hu import hu_flags
 from ..manifest import Manifest
 from .prepare import FloatImage
 from .regions import Box
-
-LOW_PROBABILITY = 0.75
-"""Mean soft-max probability inside a segment below which it is flagged; uncalibrated."""
+from .trust import trust_flags
 
 
 def image_flags(volume: Volume, manifest: Manifest, cancel: CancelToken | None = None) -> list[QCFlag]:
@@ -94,7 +92,8 @@ def segment_flags(facts: dict[str, Any], box: Box, scores: FloatImage, manifest:
     Parameters
     ----------
     facts : dict
-        Per label ``volume_ml``, ``mean_probability`` and ``model_label``, as the segmenter writes them.
+        Per label ``volume_ml``, ``model_label`` and what :func:`~medai.segment.inference.trust.trust_of` takes, as
+        :class:`~medai.segment.inference.canvas.Canvas` writes them.
     scores : array, shape (classes, K, J, I)
         Class probabilities on the box.
     """
@@ -109,29 +108,8 @@ def segment_flags(facts: dict[str, Any], box: Box, scores: FloatImage, manifest:
                 )
             )
             continue
-        limits = manifest.description.volume_range_ml.get(fact["model_label"])
-        if limits and not limits[0] <= volume <= limits[1]:
-            flags.append(
-                QCFlag(
-                    "VOL_IMPLAUSIBLE",
-                    Severity.WARNING,
-                    f"{name}: {volume:.2f} mL lies outside the plausible {limits[0]:g} to {limits[1]:g} mL.",
-                    volume,
-                    limits[0] if volume < limits[0] else limits[1],
-                    name,
-                )
-            )
-        if fact["mean_probability"] is not None and fact["mean_probability"] < LOW_PROBABILITY:
-            flags.append(
-                QCFlag(
-                    "LOW_CONFIDENCE",
-                    Severity.WARNING,
-                    f"{name}: the mean probability is {fact['mean_probability']:.2f} (uncalibrated).",
-                    fact["mean_probability"],
-                    LOW_PROBABILITY,
-                    name,
-                )
-            )
+        flags += _volume_flags(name, volume, manifest.description.volume_range_ml.get(fact["model_label"]))
+        flags += trust_flags({name: fact})
         if _touches_border(found == index, box):
             flags.append(
                 QCFlag(
@@ -142,6 +120,15 @@ def segment_flags(facts: dict[str, Any], box: Box, scores: FloatImage, manifest:
                 )
             )
     return flags
+
+
+def _volume_flags(name: str, volume: float, limits: tuple[float, float] | None) -> list[QCFlag]:
+    """Flag a volume in mL outside the plausible ones."""
+    if limits is None or limits[0] <= volume <= limits[1]:
+        return []
+    text = f"{name}: {volume:.2f} mL lies outside the plausible {limits[0]:g} to {limits[1]:g} mL."
+    limit = limits[0] if volume < limits[0] else limits[1]
+    return [QCFlag("VOL_IMPLAUSIBLE", Severity.WARNING, text, volume, limit, name)]
 
 
 def _touches_border(mask: Any, box: Box) -> bool:
@@ -176,18 +163,7 @@ def found_flags(labels: LabelMap, manifest: Manifest) -> list[QCFlag]:
         if not counts[segment.label]:
             continue
         name, volume = segment.name, volumes[segment.name]
-        limits = manifest.description.volume_range_ml.get(name)
-        if limits and not limits[0] <= volume <= limits[1]:
-            flags.append(
-                QCFlag(
-                    "VOL_IMPLAUSIBLE",
-                    Severity.WARNING,
-                    f"{name}: {volume:.2f} mL lies outside the plausible {limits[0]:g} to {limits[1]:g} mL.",
-                    volume,
-                    limits[0] if volume < limits[0] else limits[1],
-                    name,
-                )
-            )
+        flags += _volume_flags(name, volume, manifest.description.volume_range_ml.get(name))
         if segment.label in border:
             flags.append(QCFlag("FOV_CLIPPED", Severity.INFO, f"{name} touches the border of the image.", affects=name))
     return flags
