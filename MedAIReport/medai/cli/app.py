@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
+
 import typer
 
 from .evaluate import evaluate_command
@@ -10,7 +14,7 @@ from .info import info_command
 from .models import models_app
 from .run import demo_command, run_command
 from .segment import segment_command
-from .shell import RESEARCH_USE
+from .shell import COULD_NOT_START, RESEARCH_USE, stopped
 from .steps import steps_command
 from .train import train_command
 
@@ -34,5 +38,17 @@ app.add_typer(models_app, name="models")
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line.
+
+    A pass of a network cannot be stopped.  After Ctrl-C it may still run in a thread, for which Python would wait, and
+    which aborts the process if its library is taken away below it: then the process ends without waiting for threads.
+    """
+    try:
+        app()
+    except SystemExit as ended:
+        if not stopped():
+            raise
+        atexit._run_exitfuncs()  # temporary files are removed there
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else COULD_NOT_START)

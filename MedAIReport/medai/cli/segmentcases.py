@@ -12,6 +12,9 @@ from .cases import Case
 MAPS = ("entropy", "agreement", "mutual_information")
 """Maps of uncertainty that a model may give."""
 
+MAPS = ("entropy", "agreement", "mutual_information")
+"""Maps of uncertainty that a model may give."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -98,9 +101,15 @@ def _segment(case: Case, job: Job, progress: Any, cancel: Any) -> dict[str, Any]
         found = run(volume, job.pipeline, labels=start, progress=part, cancel=cancel)
     cancel.check()
     files = {name: case.beside(name) for name in maps}
-    for name, path in files.items():
-        write_volume(maps[name], path, cancel=cancel)
-    write_labelmap(found, case.out, cancel=cancel)
+    made = [path for path in files.values() if not path.exists()]
+    try:
+        for name, path in files.items():
+            write_volume(maps[name], path, cancel=cancel)
+        write_labelmap(found, case.out, cancel=cancel)
+    except BaseException:  # maps without their labels would be half a result
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise
     return {
         "research_use_only": True,
         "case": case.name,

@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from medai.core.task import translated
 
 RESEARCH_USE = "Research use only - not for diagnosis."
 OK, COULD_NOT_START, SOME_FAILED = 0, 2, 3
+_stopped = threading.Event()
 
 
 @contextmanager
@@ -64,6 +66,7 @@ def guarded(work: Callable[[CancelToken], Any], *, as_json: bool) -> Any:
     try:
         return work(token)
     except Cancelled:
+        _stopped.set()
         _fail({"type": "Cancelled", "code": "CANCELLED", "message": "Stopped.", "hint": ""}, as_json)
     except MedAIError as error:
         _fail(error.to_dict(), as_json)
@@ -76,6 +79,11 @@ def guarded(work: Callable[[CancelToken], Any], *, as_json: bool) -> Any:
         _fail(translated(error, "the command").to_dict(), as_json)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def stopped() -> bool:
+    """Tell whether a command of this process was stopped by Ctrl-C."""
+    return _stopped.is_set()
 
 
 def emit(value: Any) -> None:

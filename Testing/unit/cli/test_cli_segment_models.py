@@ -216,3 +216,26 @@ def test_options_of_a_model_are_not_passed_over_without_one(image, tmp_path, wor
     assert words[0].replace("--no-tta", "--tta") in result.stderr
     assert "--model" in result.stderr
     assert not out.exists()
+
+
+def test_a_map_does_not_replace_an_input(image, model, tmp_path):
+    given = image.rename(tmp_path / "seg_entropy.nii.gz")
+    before = given.read_bytes()
+    result = medai("segment", given, "--model", model, "--out", tmp_path / "seg.nii.gz", "--uncertainty", "--json")
+    assert result.exit_code == 2, result.output
+    assert "one of the inputs" in json.loads(result.stdout)["error"]["message"]
+    assert given.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [given]
+
+
+def test_maps_do_not_stay_without_their_labels(image, model, tmp_path, monkeypatch):
+    from medai.core import io
+    from medai.core.errors import OutputError
+
+    def full(*_, **__):
+        raise OutputError("Cannot write 'seg.nii.gz': the disk is full.")
+
+    monkeypatch.setattr(io, "write_labelmap", full)
+    result = medai("segment", image, "--model", model, "--out", tmp_path / "seg.nii.gz", "--uncertainty", "--json")
+    assert result.exit_code == 2, result.output
+    assert list(tmp_path.iterdir()) == [image]

@@ -204,7 +204,10 @@ def test_sizes_that_fit_both_ways_need_the_manifests_word(tmp_path):
         source_of(describe_in(tmp_path, file, settings={"layout": "sideways"}))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x08", b"\xff" * 30, b"PK\x03\x04 not a graph", bytes(200)])
+RUBBISH = b"\x08\x01\x3a\x03\x0a\x7f\x00"  # a graph whose node ends behind it
+
+
+@pytest.mark.parametrize("data", [b"", b"\x08", b"\xff" * 30, b"PK\x03\x04 not a graph", bytes(200), RUBBISH])
 def test_rubbish_is_refused(tmp_path, data):
     (tmp_path / "net.onnx").write_bytes(data)
     with pytest.raises(ModelError):

@@ -70,9 +70,11 @@ def parse_graph(content: bytes | mmap.mmap, name: str) -> OnnxGraph:
     try:
         return _graph(data)
     except (ValueError, UnicodeDecodeError, IndexError) as error:
-        raise ModelError(f"{name} is no ONNX file ({type(error).__name__}).") from None
+        reason = type(error).__name__
     finally:
         _release(data)
+    # Raised here, because the first error's traceback points into the file, which could then not be closed.
+    raise ModelError(f"{name} is no ONNX file ({reason}).")
 
 
 def check_graph(graph: OnnxGraph, file: Path, allowed: set[str]) -> None:
