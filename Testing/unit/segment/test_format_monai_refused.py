@@ -24,6 +24,7 @@ def step(name, **arguments):
 BEFORE = [step("LoadImaged"), step("EnsureChannelFirstd"), step("Orientationd", axcodes="RAS"),
           step("Spacingd", pixdim=[1, 1, 2], mode="bilinear"), step("ScaleIntensityd")]  # fmt: skip
 ARGMAX = {"_target_": "AsDiscreted", "keys": "pred", "argmax": True}
+KEPT = {"_target_": "KeepLargestConnectedComponentd", "keys": "pred"}
 
 
 @pytest.fixture
@@ -133,6 +134,9 @@ def test_code_that_is_needed_is_refused_with_its_text(describe, changes, words):
         ({"postprocessing": compose({"_target_": "AsDiscreted", "threshold": 0.3})}, "threshold = 0.3"),
         ({"postprocessing": compose({"_target_": "AsDiscreted", "threshold": 0.5})}, "does not say which one wins"),
         ({"postprocessing": compose({"_target_": "Activationsd", "sigmoid": True}, ARGMAX)}, "argmax after sigmoid"),
+        ({"postprocessing": compose(ARGMAX, {"_target_": "Activationsd", "softmax": True})}, "comes after AsDiscreted"),
+        ({"postprocessing": compose(KEPT, ARGMAX)}, "comes before AsDiscreted"),
+        ({"postprocessing": compose({"_target_": "AsDiscreted", "threshold": 0.5}, KEPT)}, "channels that may overlap"),
         ({"postprocessing": [1]}, "component with a _target_"),
         ({"preprocessing": {"_target_": "os.system", "transforms": []}}, "Compose"),
     ],
@@ -211,6 +215,13 @@ def test_repairs_of_labels_become_steps_of_the_registry(describe):
         6,
     )
     POSTPROCESS.get(entry.step).Settings.parse(entry.settings)
+
+
+@pytest.mark.parametrize(("labels", "segments"), [([0], None), ([7], None), ([0, 1], ["Label 1"]), (None, [])])
+def test_labels_that_are_not_there_are_not_all_labels(describe, labels, segments):
+    """MONAI repairs nothing if only the background is named; no names mean all segments."""
+    found = describe(postprocessing=compose(ARGMAX, {**KEPT, "applied_labels": labels})).postprocess
+    assert [entry.settings["segments"] for entry in found] == ([] if segments is None else [segments])
 
 
 def test_yaml_is_read_as_plain_values_only(describe, tmp_path):

@@ -79,12 +79,15 @@ def read_postprocessing(components: Any, where: str, classes: int) -> After:
         given.ignore("keys")
         if name in _IGNORED:
             continue
+        _check_order(name, f"{where}: {name}", activation, decided)
         if name == "Activationsd":
             activation = _activation(given)
         elif name == "AsDiscreted":
             decided = _decision(given, classes)
         elif name == "KeepLargestConnectedComponentd":
-            kept.append(_kept(given))
+            if decided == "threshold" and classes > 1 and not paint:
+                raise ManifestError(f"{where}: MedAI cannot reproduce {name} of channels that may overlap.")
+            kept += _kept(given, {label for _, label in paint} or set(range(1, max(2, classes))))
         elif name == "Lambdad":
             paint = _paint(given)
         else:
@@ -99,6 +102,14 @@ def read_postprocessing(components: Any, where: str, classes: int) -> After:
         raise ManifestError(f"{where}: MedAI cannot reproduce Lambdad after argmax.")
     found: Activation = "sigmoid" if activation == "sigmoid" else "none" if regions else "softmax"
     return After(found, regions, paint, tuple(kept))
+
+
+def _check_order(name: str, where: str, activation: str, decided: str) -> None:
+    """Refuse an order that means something else than probabilities, a decision, and then repairs of labels."""
+    if (name == "Activationsd" and (activation or decided)) or (name == "AsDiscreted" and decided):
+        raise ManifestError(f"{where} comes after {'AsDiscreted' if decided else 'Activationsd'}, which is not known.")
+    if name in ("KeepLargestConnectedComponentd", "Lambdad") and not decided:
+        raise ManifestError(f"{where} comes before AsDiscreted: it is not about labels then.")
 
 
 def _activation(given: Arguments) -> str:
@@ -126,12 +137,13 @@ def _decision(given: Arguments, classes: int) -> str:
     raise given.refused("threshold", threshold)
 
 
-def _kept(given: Arguments) -> Kept:
-    classes = given.take("applied_labels")
-    values = [classes] if type(classes) is int else classes or []
+def _kept(given: Arguments, labels: set[int]) -> list[Kept]:
+    """Return what is kept; nothing if only background or labels that there are not are named: MONAI does nothing."""
+    named = given.take("applied_labels")
+    values = [named] if type(named) is int else named or []
     number, connectivity = given.take("num_components", 1), given.take("connectivity")
     if not isinstance(values, list) or any(type(v) is not int or v < 0 for v in values):
-        raise given.refused("applied_labels", classes)
+        raise given.refused("applied_labels", named)
     if type(number) is not int or number < 1:
         raise given.refused("num_components", number)
     if connectivity not in (None, 1, 2, 3):
@@ -140,7 +152,8 @@ def _kept(given: Arguments) -> Kept:
         raise given.refused("independent", False)
     given.only("is_onehot", None, False, True)
     reach: Literal[6, 18, 26] = 6 if connectivity == 1 else 18 if connectivity == 2 else 26
-    return Kept(tuple(v for v in values if v), number, reach)
+    found = tuple(v for v in values if v in labels)
+    return [Kept(found, number, reach)] if found or not values else []
 
 
 def _paint(given: Arguments) -> tuple[tuple[int, int], ...]:
