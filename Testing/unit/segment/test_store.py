@@ -607,3 +607,12 @@ def test_files_that_record_something_are_not_guessed_when_damaged(store, root, f
     with pytest.raises(ModelError, match=r"trusted-files\.json"):
         is_trusted("0" * 64, root)
     assert Path(root / "trusted-files.json").read_text() == "[{]"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_what_is_neither_file_nor_folder_is_refused_unread(tmp_path):
+    """Row 55: a pipe or device would be read for ever."""
+    os.mkfifo(tmp_path / "model.zip")
+    with pytest.raises(ModelError, match="neither a file nor a folder"):
+        ModelStore(user=tmp_path / "models").install(tmp_path / "model.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.zip"]

@@ -60,6 +60,9 @@ def resolve(text: str, root: Path) -> Source:
         return Source(url=check_url(text))
     path = Path(text).expanduser()
     if path.exists():
+        if not path.is_dir() and not path.is_file():
+            # A device or pipe would be read for ever.
+            raise ModelError(f"{path.name!r} is neither a file nor a folder.")
         return Source(path=path)
     for entry in load_catalogue(root):
         if entry.id == text:
