@@ -232,3 +232,15 @@ def test_openvino_sends_no_usage_events():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_f32_on_cuda_does_not_become_tf32_and_nothing_stays_switched(net, monkeypatch):
+    """The switches are torch's, for the whole process; they exist without a GPU too."""
+    session = opened("torch", net)
+    monkeypatch.setattr(session, "_device", "cuda")
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    with session._numbers():
+        assert not torch.backends.cudnn.allow_tf32
+        assert torch.backends.cudnn.enabled
+        assert torch.backends.cudnn.benchmark
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == before

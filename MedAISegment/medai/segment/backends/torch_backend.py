@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from medai.core.errors import DeviceError, ModelError
@@ -154,11 +154,14 @@ class TorchSession(Session):
     def _numbers(self) -> Any:
         import torch
 
-        stack = torch.autocast(self._device, dtype=self._half) if self._half is not None else nullcontext()
         if self._device != "cuda":
-            return stack
-        # The window's shape does not change, so that the search for the fastest algorithm pays.
-        torch.backends.cudnn.benchmark = True
+            return torch.autocast(self._device, dtype=self._half) if self._half is not None else nullcontext()
+        stack = ExitStack()
+        # The window's shape does not change, so that the search for the fastest algorithm pays.  By itself cuDNN runs
+        # float32 convolutions in TF32, with 10 bits of mantissa: what is stated as f32 must be f32.
+        stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=self._half is not None))
+        if self._half is not None:
+            stack.enter_context(torch.autocast(self._device, dtype=self._half))
         return stack
 
     def _set_layout(self, layout: str, ndim: int) -> None:
