@@ -91,6 +91,21 @@ def test_a_region_keeps_the_normalisation_and_the_outside_stays_empty(folder, im
         segment(folder, image, regions=[Region(centre_ras=(900, 0, 0), size_mm=(8, 8, 8))])
 
 
+def test_a_box_in_the_air_of_a_ct_finds_nothing_instead_of_failing(model_folder, tmp_path):
+    """The automatic box around the body must not move what a user may ask for."""
+    chain = [{"method": "clip", "low": -1000, "high": 1000}, {"method": "shift_scale", "sd": 400}]
+    prepare = {"spacing": [2, 2, 2], "channels": [{"name": "CT", "normalise": chain}]}
+    folder = model_folder(tmp_path / "ct", prepare=prepare)
+    rng = np.random.default_rng(3)
+    array = rng.normal(-1000, 5, (60, 80, 80)).astype(np.float32)
+    array[:, 30:50, 30:50] += 1040
+    volume = Volume(array.astype(np.int16), Geometry.from_spacing(array.shape, (2, 2, 2)), modality="CT")
+    corner = volume.geometry.to_ras((5, 5, 30))
+    found = segment(folder, volume, regions=[Region(centre_ras=tuple(map(float, corner)), size_mm=(8, 8, 8))])
+    where = np.argwhere(found.labels.array)
+    assert (where[:, 1:] < 9).all()
+
+
 def test_the_manifests_repairs_run_and_so_do_the_users(folder, model_folder, image, tmp_path):
     from scipy.ndimage import label
 

@@ -99,6 +99,9 @@ def run_model(
         first = run_model(before, volume, plain, progress=sub_progress(progress, 0.0, share), cancel=token)
         labels_before, earlier = first.labels, [first.facts]
         flags += [flag for flag in first.labels.flags if flag.code == "DEVICE_FALLBACK"]
+    if regions and parsed.crop_body is None:
+        # A box chosen by the user may lie beside the body: then nothing is found there, and that is no error.
+        parsed = parsed.model_copy(update={"crop_body": False})
     work = _Work(model, volume, parsed, token, sub_progress(progress, share, 0.97))
     input_ = work.prepare(labels_before)
     # Every box is looked at before the first is run: a wrong one must not cost the time of the others.
