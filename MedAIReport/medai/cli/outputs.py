@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 
@@ -46,3 +49,22 @@ def require_folder(out: Path) -> None:
         out.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {out.name!r} cannot be made: {error.strerror}.") from None
+
+
+def one_writer(out: Path) -> AbstractContextManager[None]:
+    """Hold an output while it is made: a second run on it is refused, with the name of the first.
+
+    The lock lies in the system's temporary folder, so that nothing is added to the user's.
+
+    Raises
+    ------
+    OutputError
+        On entering, if another run holds it (code BUSY).
+    """
+    from medai.segment.models.lock import held
+
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    root = Path(tempfile.gettempdir()) / f"medai-{user}"
+    root.mkdir(mode=0o700, exist_ok=True)
+    key = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:32]
+    return held(root, key, f"the output {out.name!r}")

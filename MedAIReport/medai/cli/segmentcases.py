@@ -53,13 +53,10 @@ def segment_cases(cases: Sequence[Case], folder: Path | None, job: Job, *, progr
     Raises
     ------
     OutputError
-        If an output cannot be written, or would replace an input; found out before anything is computed.
+        If an output cannot be written, would replace an input, or is being written by another run; found out before
+        anything is computed.
     """
-    from medai.core.errors import Cancelled
-    from medai.core.progress import sub_progress
-    from medai.core.task import translated
-
-    from .outputs import require_folder, require_writable
+    from .outputs import one_writer, require_folder, require_writable
 
     if folder is not None:
         require_folder(folder)
@@ -67,6 +64,15 @@ def segment_cases(cases: Sequence[Case], folder: Path | None, job: Job, *, progr
     for case in cases:
         for out in (case.out, *(case.beside(name) for name in MAPS if job.maps)):
             require_writable(out, *inputs)
+    with one_writer(folder or cases[0].out):
+        return _each(cases, folder, job, progress, cancel)
+
+
+def _each(cases: Sequence[Case], folder: Path | None, job: Job, progress: Any, cancel: Any) -> list[Any]:
+    from medai.core.errors import Cancelled
+    from medai.core.progress import sub_progress
+    from medai.core.task import translated
+
     results = []
     for index, case in enumerate(cases):
         part = sub_progress(progress, index / len(cases), (index + 1) / len(cases))

@@ -14,8 +14,8 @@ from medai.core.settings import Settings
 from .inference.prepare import PrepareSettings
 
 Side = Literal["", "left", "right"]
-MAX_WINDOW = 2**27
-"""Voxels of a window, 512 x 512 x 512; no network's layers fit into memory beyond."""
+MAX_WINDOW = 2**25
+"""Voxels of a window, more than 320 x 320 x 320; the layers of larger ones fit into no computer's memory."""
 
 
 class CodeEntry(Settings):

@@ -1,6 +1,7 @@
 """``medai segment`` with a model: folders of images, channels, frames, boxes, maps, and what it says of the run."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -239,3 +240,17 @@ def test_maps_do_not_stay_without_their_labels(image, model, tmp_path, monkeypat
     result = medai("segment", image, "--model", model, "--out", tmp_path / "seg.nii.gz", "--uncertainty", "--json")
     assert result.exit_code == 2, result.output
     assert list(tmp_path.iterdir()) == [image]
+
+
+def test_a_second_run_on_one_output_is_refused_and_names_the_first(image, model, tmp_path):
+    from medai.cli.outputs import one_writer
+
+    out = tmp_path / "s.nii.gz"
+    with one_writer(out):
+        result = medai("segment", image, "--model", model, "--out", out)
+        assert result.exit_code == 2
+        assert f"process {os.getpid()}" in result.stderr
+        assert not out.exists()
+        assert medai("segment", image, "--model", model, "--out", tmp_path / "other.nii.gz").exit_code == 0
+    assert medai("segment", image, "--model", model, "--out", out).exit_code == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["head.nii.gz", "other.nii.gz", "s.nii.gz"]
