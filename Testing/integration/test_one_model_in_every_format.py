@@ -1,6 +1,4 @@
-"""Our hippocampus network as a manifest's folder, an nnU-Net-like state dict, a MONAI bundle, TorchScript and ONNX:
-one function, so one result, whichever door it comes in by.
-"""
+"""Our hippocampus network from safetensors, state dict and TorchScript, by PyTorch and OpenVINO: one result."""
 
 import hashlib
 import json

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import BinaryIO
 
 from .atomic import remove_journalled
 from .errors import OutputError
+from .file_lock import try_lock
 
 PREFIX = "medai-w-"
 _LOCK = "lock"
@@ -98,7 +98,7 @@ def remove_if_abandoned(folder: Path) -> bool:
             remove(folder)
             return True
         with open(folder / _LOCK, "rb+") as stream:
-            if not _try_lock(stream):
+            if not try_lock(stream):
                 return False
             remove_journalled(folder / _JOURNAL)
             remove(folder)  # while the lock is held, so that an owner who waits for it finds the folder gone
@@ -124,7 +124,7 @@ def _make(root: Path) -> tuple[Path, BinaryIO]:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         lock = open(folder / _LOCK, "xb+")  # noqa: SIM115 (held open as long as the owner lives)
         # A sweeping process may have been faster than the lock: then take another folder.
-        if _try_lock(lock) and (folder / _LOCK).exists():
+        if try_lock(lock) and (folder / _LOCK).exists():
             return folder, lock
         lock.close()
 
@@ -134,27 +134,3 @@ def _listed(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError:
         return []
-
-
-if sys.platform == "win32":
-
-    def _try_lock(stream: BinaryIO) -> bool:
-        import msvcrt
-
-        try:
-            stream.seek(0)
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-
-    def _try_lock(stream: BinaryIO) -> bool:
-        import fcntl
-
-        try:
-            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from medai.core.errors import OutputError
+from medai.core.file_lock import try_lock
 
 FOLDER = ".locks"
 _BEYOND = 1 << 30  # Windows forbids others to read the byte that is locked: lock one that holds no text
@@ -61,11 +62,11 @@ def _acquire(path: Path) -> BinaryIO | None:
         return None  # the owner before removed the folder just now
     except OSError as error:
         raise OutputError(
-            f"The models' folder cannot be used: {error.strerror or 'unknown reason'}.",
-            hint="Choose another one with MEDAI_MODELS.",
+            f"No lock can be made in {path.parent.parent.name!r}: {error.strerror or 'unknown reason'}.",
+            hint="Choose a folder that you may write to; MEDAI_MODELS names the one for models.",
         ) from None
     try:
-        if not _try_lock(stream):
+        if not try_lock(stream, _BEYOND):
             stream.close()
             return None
         # The owner before may have removed the file between our opening and our locking it.
@@ -101,28 +102,3 @@ def _owner(path: Path) -> str:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-
-
-if sys.platform == "win32":
-
-    def _try_lock(stream: BinaryIO) -> bool:
-        import msvcrt
-
-        try:
-            stream.seek(_BEYOND)
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-            stream.seek(0)
-        except OSError:
-            return False
-        return True
-
-else:
-
-    def _try_lock(stream: BinaryIO) -> bool:
-        import fcntl
-
-        try:
-            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
