@@ -1,0 +1,1 @@
+"""Instances in 2D images and in the slices of volumes: torchvision's Mask R-CNN, trained from scratch."""
