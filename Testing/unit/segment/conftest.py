@@ -127,3 +127,40 @@ def engine_networks():
         return sources, lambda source, shape, options, **more: Plain(source.load(more["cancel"]))
 
     return make
+
+
+@pytest.fixture
+def write_case():
+    """Write a case of a training set: a ball (1) with a core (2) in noise; keywords change one thing at a time.
+
+    ``write_case(folder, name, seed, shape=..., spacing=..., orientation="RAS", values=..., labels=...)`` writes
+    ``images/NAME.nii.gz`` and ``labels/NAME.nii.gz`` and returns both arrays (K, J, I, in RAS).
+    """
+    import numpy as np
+
+    from medai.core.geometry import Geometry
+    from medai.core.io import write_volume
+    from medai.core.resample import reorient_array
+    from medai.core.volume import Volume
+
+    def write(folder, name, seed=0, *, shape=(18, 20, 22), spacing=(1.0, 1.0, 1.0), label_spacing=None, values=None,
+              labels=None, orientation="RAS", names=("images", "labels"), channels=0, suffix=".nii.gz"):  # fmt: skip
+        rng = np.random.default_rng(seed)
+        centre = np.array(shape) / 2 + rng.uniform(-2, 2, 3)
+        distance = np.linalg.norm(np.indices(shape).transpose(1, 2, 3, 0) - centre, axis=-1)
+        drawn = np.where(distance < 3, 2, np.where(distance < 6, 1, 0)).astype(np.uint8)
+        labels = drawn if labels is None else labels
+        if values is None:
+            values = (rng.normal(0, 0.3, shape) + np.choose(drawn, (0, 2, -2))).astype(np.float32)
+        files = [(names[1], name, labels, label_spacing or spacing)]
+        if channels:
+            files += [(names[0], f"{name}_{n:04d}", values + n, spacing) for n in range(channels)]
+        else:
+            files.append((names[0], name, values, spacing))
+        for part, stem, array, used in files:
+            (folder / part).mkdir(exist_ok=True, parents=True)
+            turned, grid = reorient_array(array, Geometry.from_spacing(shape, used, (5, -3, 2)), orientation)
+            write_volume(Volume(np.ascontiguousarray(turned), grid), folder / part / f"{stem}{suffix}")
+        return values, labels
+
+    return write
