@@ -10,10 +10,15 @@ import numpy as np
 from .recipe import Recipe
 
 
-def patch_transform(recipe: Recipe) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def patch_transform(recipe: Recipe, seed: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return a MONAI ``Compose`` from ``{"image", "classes"}`` (1, K, J, I) to a random patch of the recipe's size.
 
     Images are padded with 0, which is their mean after normalisation; classes with 0, the background.
+
+    Parameters
+    ----------
+    seed : int
+        Decides all random numbers; two transforms of one seed do the same.
     """
     from monai.transforms import (
         Compose,
@@ -45,4 +50,4 @@ def patch_transform(recipe: Recipe) -> Callable[[dict[str, Any]], dict[str, Any]
         RandScaleIntensityd("image", prob=a.brightness, factors=0.25),
         RandAdjustContrastd("image", prob=a.contrast, gamma=(0.7, 1.5)),
     ]  # fmt: skip
-    return Compose(steps).set_random_state(seed=recipe.seed)  # type: ignore[no-any-return]
+    return Compose(steps).set_random_state(seed=seed)  # type: ignore[no-any-return]

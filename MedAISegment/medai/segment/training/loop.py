@@ -1,124 +1,216 @@
-"""The training loop: Dice + cross-entropy with deep supervision, AdamW, averaged weights; repeatable from the seed."""
+"""The training loop: Dice + cross-entropy with deep supervision, averaged weights, checkpoints; repeatable by seed."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from medai.core.errors import ModelError
+from medai.core.errors import DeviceError, ModelError
 from medai.core.progress import CancelToken, ProgressFn
 
 from ..networks import build_network
-from .augment import patch_transform
-from .cases import Case
-from .recipe import Recipe
+from .heads import at_level, outputs
+from .losses import dice_ce
+from .recipe import OptimiserSettings, Recipe
+from .samples import Samples, batches, seed_of
+from .state import State, fingerprint_of, read_state, write_state
 
 if TYPE_CHECKING:
     import torch
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a training gives: the network in evaluation mode on the CPU, each epoch's mean loss, and its cost."""
+
+    network: torch.nn.Module
+    losses: tuple[float, ...]
+    samples: int
+    seconds: float
+    device: str
+
+
 def train(
-    cases: list[Case], recipe: Recipe, *, progress: ProgressFn, cancel: CancelToken
-) -> tuple[torch.nn.Module, list[float]]:
+    samples: Samples,
+    recipe: Recipe,
+    *,
+    progress: ProgressFn,
+    cancel: CancelToken,
+    start: dict[str, torch.Tensor] | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[int, float, float], None] | None = None,
+) -> Trained:
     """Train a network.
 
     Parameters
     ----------
-    cases : list of Case
-        In the model's grid; held in memory.
+    samples : Samples
+        Where images and classes come from.
     recipe : Recipe
-        Everything else.  Same cases, recipe, machine and versions: same weights.
-
-    Returns
-    -------
-    network : torch.nn.Module
-        In evaluation mode, with the averaged weights if the recipe asks for them.
-    losses : list of float
-        Mean loss of each epoch.
+        Everything else.  Same samples, recipe, machine and versions: same weights.
+    start : dict, optional
+        Weights to begin with (fine-tuning); otherwise random ones by the recipe's seed.
+    checkpoint : path, optional
+        File that is written after each epoch; if it is there already, training goes on from it and ends with the
+        weights of an uninterrupted run.
+    on_epoch : callable, optional
+        Called with (epoch from 1, mean loss, learning rate) after each epoch.
 
     Raises
     ------
     ModelError
         If the loss stops being finite.
+    InputError
+        If the checkpoint is damaged or belongs to something else.
+    OutputError
+        If a checkpoint cannot be written; the one before it is kept.
     Cancelled
         If somebody asked to stop.
     """
     import torch
-    from monai.losses import DiceCELoss
-    from monai.networks.utils import one_hot
 
     o = recipe.optimiser
-    torch.set_num_threads(o.threads)
-    torch.manual_seed(recipe.seed)
-    torch.use_deterministic_algorithms(True)
-    classes = len(recipe.labels) + 1
-    network = build_network("unet3d", network_settings(recipe, deep_supervision=True))
-    network.train()
-    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    optimiser = torch.optim.AdamW(network.parameters(), lr=o.learning_rate, weight_decay=o.weight_decay)
-    loss_of = DiceCELoss(include_background=False, softmax=True, batch=True)
-    order = np.random.default_rng(recipe.seed)
-    transform = patch_transform(recipe)
-    per_epoch = math.ceil(len(cases) / o.batch)
-    total = per_epoch * o.epochs
-    losses: list[float] = []
-    step = 0
-    started = time.monotonic()
-    for epoch in range(o.epochs):
-        summed = 0.0
-        for image, target in _batches(cases, order.permutation(len(cases)), o.batch, transform):
-            cancel.check()
-            for group in optimiser.param_groups:
-                group["lr"] = o.learning_rate * rate(step, total, o.warmup_steps)
-            optimiser.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=o.precision == "bfloat16"):
-                outputs = network(image).float()
-            hot = one_hot(target, classes)
-            heads = torch.unbind(outputs, dim=1)
-            weights = [0.5**i for i in range(len(heads))]
-            parts = [w * loss_of(h, hot) for w, h in zip(weights, heads, strict=True)]
-            loss = torch.stack(parts).sum() / sum(weights)
-            if not torch.isfinite(loss):
-                raise ModelError(
-                    f"The loss is {float(loss.detach())} in epoch {epoch + 1}; training stopped.",
-                    hint="Lower the learning rate.",
-                )
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), o.gradient_clip)
-            optimiser.step()
-            _average(average, network.state_dict(), min(o.ema, (1 + step) / (10 + step)))
-            summed += float(loss.detach())
-            step += 1
-        losses.append(summed / per_epoch)
-        left = (time.monotonic() - started) / (epoch + 1) * (o.epochs - epoch - 1)
-        progress(
-            (epoch + 1) / o.epochs, f"epoch {epoch + 1} of {o.epochs}, loss {losses[-1]:.4f}, {left / 60:.0f} min left"
-        )
-    if o.ema:
-        network.load_state_dict(average)
-    network.eval()
-    return network, losses
+    device = device_of(o)
+    belongs_to = fingerprint_of(recipe, samples.digest, start)
+    state = read_state(checkpoint, belongs_to) if checkpoint else None
+    with _repeatable(o, device):
+        torch.manual_seed(recipe.seed)
+        network = build_network(*network_of(recipe, training=True))
+        if state is not None:
+            network.load_state_dict(state.network)
+        elif start is not None:
+            network.load_state_dict(start)
+        network.to(device).train()
+        optimiser = _optimiser(network, o)
+        if state is None:
+            average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+            state = State(0, 0, [], {}, average, {})
+        else:
+            optimiser.load_state_dict(state.optimiser)
+            state.average = {name: value.to(device) for name, value in state.average.items()}
+        total = math.ceil(len(samples) / o.batch) * o.epochs
+        began, done_before = time.monotonic() - state.seconds, state.epoch
+        for epoch in range(state.epoch, o.epochs):
+            # For networks with dropout: an epoch's random numbers do not depend on whether it was resumed.
+            torch.manual_seed(seed_of(recipe.seed, epoch, 2**31))
+            loss = _epoch(network, optimiser, samples, recipe, state, total, device, cancel)
+            state.losses.append(loss)
+            state.epoch, state.seconds = epoch + 1, time.monotonic() - began
+            if checkpoint:
+                state.network, state.optimiser = network.state_dict(), optimiser.state_dict()
+                write_state(checkpoint, state, belongs_to)
+            if on_epoch:
+                on_epoch(epoch + 1, loss, optimiser.param_groups[0]["lr"])
+            pace = state.seconds / state.epoch
+            left = pace * (o.epochs - state.epoch) / 60
+            progress(state.epoch / o.epochs, f"epoch {state.epoch} of {o.epochs}, loss {loss:.4f}, {left:.0f} min left")
+        if done_before == o.epochs:
+            progress(1.0, "trained before")
+        if o.ema:
+            network.load_state_dict(state.average)
+        network.to("cpu").eval()
+    return Trained(network, tuple(state.losses), len(samples) * o.epochs, state.seconds, str(device))
 
 
-def network_settings(recipe: Recipe, *, deep_supervision: bool) -> dict[str, Any]:
-    """Return the plain settings of the recipe's network."""
-    return {
-        "in_channels": 1,
-        "out_channels": len(recipe.labels) + 1,
+def network_of(recipe: Recipe, *, training: bool) -> tuple[str, dict[str, Any]]:
+    """Return the name and the plain settings of the recipe's network."""
+    channels, classes = len(recipe.prepare.channels) or 1, len(recipe.labels) + 1
+    if recipe.network is not None:
+        return recipe.network.name, {
+            **recipe.network.settings, "in_channels": channels, "out_channels": classes,
+        }  # fmt: skip
+    supervised = training and recipe.optimiser.deep_supervision
+    return "unet3d", {
+        "in_channels": channels,
+        "out_channels": classes,
         "filters": list(recipe.filters),
-        "deep_supervision": deep_supervision,
+        "deep_supervision": supervised,
     }
 
 
-def rate(step: int, total: int, warmup: int) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then half a cosine down to 0."""
+def network_settings(recipe: Recipe, *, deep_supervision: bool) -> dict[str, Any]:
+    """Return the plain settings of the recipe's network, with or without the outputs that only training uses."""
+    return network_of(recipe, training=deep_supervision)[1]
+
+
+def rate(step: int, total: int, warmup: int, schedule: str = "cosine") -> float:
+    """Share of the peak learning rate at a step: linear warm-up, then half a cosine or nnU-Net's power down to 0."""
     if step < warmup:
         return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+    share = (step - warmup) / max(1, total - warmup)
+    return float(0.5 * (1 + math.cos(math.pi * share)) if schedule == "cosine" else (1 - share) ** 0.9)
+
+
+def device_of(settings: OptimiserSettings) -> torch.device:
+    """Return the device to train on.
+
+    Raises
+    ------
+    DeviceError
+        If CUDA is asked for and not there.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if settings.device == "cuda" and not there:
+        raise DeviceError("The recipe asks for a CUDA device, but there is none.", hint="Use the device 'cpu'.")
+    return torch.device("cuda" if there and settings.device != "cpu" else "cpu")
+
+
+def _epoch(
+    network: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    samples: Samples,
+    recipe: Recipe,
+    state: State,
+    total: int,
+    device: torch.device,
+    cancel: CancelToken,
+) -> float:
+    import torch
+
+    o = recipe.optimiser
+    summed, count = 0.0, 0
+    for image, classes in batches(samples, state.epoch, o.batch, o.workers):
+        cancel.check()
+        image, classes = image.to(device, non_blocking=True), classes.to(device, non_blocking=True)
+        for group in optimiser.param_groups:
+            group["lr"] = o.learning_rate * rate(state.step, total, o.warmup_steps, o.schedule)
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=o.precision == "bfloat16"):
+            heads = outputs(network, image)
+        weights = [0.5**i for i in range(len(heads))]
+        parts = [
+            w * dice_ce(h.float(), at_level(classes, h.shape[2:])) for w, h in zip(weights, heads, strict=True)
+        ]  # fmt: skip
+        loss = torch.stack(parts).sum() / sum(weights)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise ModelError(
+                f"The loss is {value} in epoch {state.epoch + 1}; training stopped.", hint="Lower the learning rate."
+            )
+        cancel.check()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), o.gradient_clip)
+        optimiser.step()
+        _average(state.average, network.state_dict(), min(o.ema, (1 + state.step) / (10 + state.step)))
+        summed, count, state.step = summed + value, count + 1, state.step + 1
+    return summed / count
+
+
+def _optimiser(network: torch.nn.Module, o: OptimiserSettings) -> torch.optim.Optimizer:
+    import torch
+
+    if o.kind == "sgd":
+        return torch.optim.SGD(
+            network.parameters(), lr=o.learning_rate, momentum=0.99, nesterov=True, weight_decay=o.weight_decay
+        )
+    return torch.optim.AdamW(network.parameters(), lr=o.learning_rate, weight_decay=o.weight_decay)
 
 
 def _average(average: dict[str, Any], current: dict[str, Any], decay: float) -> None:
@@ -129,12 +221,23 @@ def _average(average: dict[str, Any], current: dict[str, Any], decay: float) -> 
             average[name].copy_(value)
 
 
-def _batches(cases: list[Case], order: Any, batch: int, transform: Any) -> Iterator[tuple[Any, Any]]:
+@contextmanager
+def _repeatable(o: OptimiserSettings, device: torch.device) -> Iterator[None]:
+    """Set what makes results repeat, and set it back: torch's switches belong to the whole process."""
     import torch
 
-    for start in range(0, len(order), batch):
-        items = [transform({"image": cases[i].image[None], "classes": cases[i].classes[None].astype(np.float32)})
-                 for i in order[start : start + batch]]  # fmt: skip
-        image = torch.stack([torch.as_tensor(item["image"]) for item in items]).float()
-        target = torch.stack([torch.as_tensor(item["classes"]) for item in items])
-        yield image, target
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    if device.type == "cpu":
+        torch.set_num_threads(o.threads)
+    # On CUDA a few backward passes (3D interpolation) have no repeatable form: then it warns instead of refusing.
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    # Filling every new array with NaN finds reads of unwritten memory; no operation here reads it.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict, warn_only=warned)
+        torch.utils.deterministic.fill_uninitialized_memory = filled

@@ -19,6 +19,7 @@ from ..segmenters.unet import UNet
 from .cases import Pair, find_pairs, load_case, split
 from .export import require_new_folder, write_model
 from .loop import train
+from .patches import PatchSamples
 from .recipe import Recipe
 
 
@@ -67,9 +68,9 @@ def train_model(
         token.check()
         load_case(pairs[name], recipe)
     started = time.monotonic()
-    network, losses = train(cases, recipe, progress=sub_progress(progress, 0.05, 0.95), cancel=token)
+    made = train(PatchSamples(cases, recipe), recipe, progress=sub_progress(progress, 0.05, 0.95), cancel=token)
     history = {
-        "losses": [round(x, 6) for x in losses],
+        "losses": [round(x, 6) for x in made.losses],
         "minutes": round((time.monotonic() - started) / 60, 1),
         "software": {name: importlib.metadata.version(name) for name in ("torch", "monai", "numpy", "SimpleITK")},
     }
@@ -82,7 +83,7 @@ def train_model(
         return result
 
     lists = {"training": names, "held_back": held}
-    write_model(network, recipe, out, split=lists, history=history, measure=measured)
+    write_model(made.network, recipe, out, split=lists, history=history, measure=measured)
     return result
 
 
