@@ -113,7 +113,7 @@ def test_grids_and_labels_must_fit(pairs, recipe):
 def test_a_case_is_brought_to_the_models_spacing(pairs, recipe):
     write_pair(pairs, "case9", 9, spacing=(2.0, 1.0, 1.0))
     case = load_case(find_pairs(pairs)[-1], recipe)
-    assert case.image.shape == (18, 20, 44)
+    assert case.image.shape == (1, 18, 20, 44)
     assert set(np.unique(case.classes)) == {0, 1, 2}
 
 
