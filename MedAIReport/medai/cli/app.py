@@ -12,6 +12,7 @@ from .evaluate import evaluate_command
 from .filter import filter_command
 from .info import info_command
 from .models import models_app
+from .models_measure import card_command, measure_command
 from .run import demo_command, run_command
 from .segment import segment_command
 from .shell import COULD_NOT_START, RESEARCH_USE, stopped
@@ -34,6 +35,8 @@ app.command("steps")(steps_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("info")(info_command)
+models_app.command("measure")(measure_command)
+models_app.command("card")(card_command)
 app.add_typer(models_app, name="models")
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from medai.core.errors import InputError, SettingsError
-from medai.core.settings import load_json_file
 
 from ..training.dataset import CaseFiles, DataSet, named
+from ..training.folds import SPLIT_FILE, Split
 
 HELD_BACK, ALL = "held-back", "all"
-SPLIT = "split.json"
 
 
 def choose(
@@ -42,10 +41,10 @@ def choose(
     if which == HELD_BACK:
         if split is None:
             raise InputError(
-                f"The model {model_folder.name!r} has no {SPLIT}, so nobody knows which cases it never saw.",
+                f"The model {model_folder.name!r} has no {SPLIT_FILE}, so nobody knows which cases it never saw.",
                 hint="Measure it with 'all' or a list of cases.",
             )
-        wanted = split["held_back"]
+        wanted = list(split.held_back)
         if not wanted:
             raise InputError(
                 f"The model {model_folder.name!r} held no case back.", hint="Measure it with a list of other cases."
@@ -73,32 +72,27 @@ def choose(
     }
 
 
-def read_split(model_folder: Path) -> dict[str, list[str]] | None:
-    """Return ``training`` and ``held_back`` case names of a model; None if it has no ``split.json``.
+def read_split(model_folder: Path) -> Split | None:
+    """Return who a model was trained on and who was held back; None if it has no ``split.json``.
 
     Raises
     ------
     InputError
         If the file is something else.
     """
-    file = model_folder / SPLIT
-    if not file.is_file():
+    if not (model_folder / SPLIT_FILE).is_file():
         return None
     try:
-        value = load_json_file(file)
+        return Split.read(model_folder)
     except SettingsError as error:
-        raise InputError(error.message) from None
-    lists = [value.get(key) for key in ("training", "held_back")] if isinstance(value, dict) else []
-    if not lists or not all(isinstance(one, list) and all(isinstance(n, str) for n in one) for one in lists):
-        raise InputError(f"{model_folder.name}/{SPLIT} does not hold the lists 'training' and 'held_back'.")
-    return {"training": list(value["training"]), "held_back": list(value["held_back"])}
+        raise InputError(f"{model_folder.name}/{error.message}") from None
 
 
-def _seen(chosen: Sequence[CaseFiles], found: DataSet, split: dict[str, list[str]] | None) -> int | None:
+def _seen(chosen: Sequence[CaseFiles], found: DataSet, split: Split | None) -> int | None:
     """Count the cases whose subject the model was trained on."""
     if split is None:
         return None
-    trained = set(split["training"])
+    trained = set(split.training)
     subjects = {files.subject for files in found.cases if files.case in trained}
     return sum(files.subject in subjects for files in chosen)
 

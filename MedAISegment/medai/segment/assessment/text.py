@@ -126,18 +126,22 @@ def interval_of(value: Spread | Estimate | None, digits: int) -> str:
     if number is None:
         return "-"
     if value.ci_low is None or value.ci_high is None:
-        return f"{number:.{digits}f}"
-    return f"{number:.{digits}f} [{value.ci_low:.{digits}f}, {value.ci_high:.{digits}f}]"
+        return _shown(number, digits)
+    return f"{_shown(number, digits)} [{_shown(value.ci_low, digits)}, {_shown(value.ci_high, digits)}]"
 
 
 def _spread(value: Spread | None, digits: int) -> str:
     if value is None or value.mean is None:
         return "-"
-    sd = "-" if value.sd is None else f"{value.sd:.{digits}f}"
-    return (
-        f"{value.mean:.{digits}f} ({sd}); {value.median:.{digits}f}; "
-        f"{value.minimum:.{digits}f} to {value.maximum:.{digits}f}"
+    mean, sd, median, low, high = (
+        _shown(v, digits) for v in (value.mean, value.sd, value.median, value.minimum, value.maximum)
     )
+    return f"{mean} ({sd}); {median}; {low} to {high}"
+
+
+def _shown(value: float | None, digits: int) -> str:
+    """Return a number of so many decimals; what is the same but for the last bits is shown the same."""
+    return "-" if value is None else f"{round(value, 9) + 0.0:.{digits}f}"
 
 
 def _undefined(hd95: Spread, failed: int) -> str:

@@ -16,7 +16,8 @@ from .hashing import BLOCK, hash_file
 from .licence import is_licence_text
 
 _COMPANIONS = ("readme", "model_card")
-_OWN = ("recipe.json", "split.json", "training.json")
+_OWN = ("recipe.json", "split.json", "training.json", "assessment.json", "cross_validation.json")
+_PICTURES = ("assessment", "assessment/worst")
 _LARGEST_COMPANION = 4 << 20
 
 
@@ -142,5 +143,18 @@ def _companions(source: Path, taken: Mapping[str, FileEntry], *, own: bool) -> l
             if not wanted or file.is_symlink() or not file.is_file() or file.relative_to(source).as_posix() in taken:
                 continue
             if file.stat().st_size <= _LARGEST_COMPANION:
+                found.append(file)
+    return [*found, *_pictures(source, taken)] if own else found
+
+
+def _pictures(source: Path, taken: Mapping[str, FileEntry]) -> list[Path]:
+    """Return the pictures that a model's card shows."""
+    found = []
+    for folder in (source / name for name in _PICTURES):
+        if folder.is_symlink() or not folder.is_dir():
+            break
+        for file in sorted(folder.glob("*.png")):
+            known = file.is_symlink() or not file.is_file() or file.relative_to(source).as_posix() in taken
+            if not known and file.stat().st_size <= _LARGEST_COMPANION:
                 found.append(file)
     return found
