@@ -15,7 +15,7 @@ def model_card(
     manifest: Manifest,
     recipe: Recipe,
     history: Mapping[str, Any],
-    split: Mapping[str, Sequence[str]],
+    split: Mapping[str, Any],
     *,
     assessment: Assessment | None = None,
     folds: Sequence[Assessment] = (),
@@ -33,7 +33,7 @@ def model_card(
     history : dict
         ``minutes``, ``software``, ``losses``; and ``device`` if known.
     split : dict
-        ``training`` and ``held_back`` case names.
+        ``training`` and ``held_back`` case names; and ``seed`` if known.
     assessment : Assessment, optional
         The model measured; see :func:`medai.segment.assessment.measure.measure_model`.
     folds : sequence of Assessment
@@ -71,8 +71,8 @@ def model_card(
         "",
         f"Licence of the weights: {d.licence}. {d.citation}".strip(),
         "",
-        *(measured_section(assessment, pictures) if assessment else _stored_section(manifest)),
-        *cross_validation_section(folds),
+        *_numbers(manifest, assessment, folds, pictures),
+        *cross_validation_section(folds, pooled=assessment is None),
         *(outside_section(assessment) if assessment else []),
         *_training_section(manifest, recipe, history),
         *repeat_section(assessment, folds),
@@ -80,14 +80,28 @@ def model_card(
     return "\n".join(lines)
 
 
-def _split_text(recipe: Recipe, split: Mapping[str, Sequence[str]]) -> str:
+def _numbers(
+    manifest: Manifest, assessment: Assessment | None, folds: Sequence[Assessment], pictures: str | None
+) -> list[str]:
+    if assessment is not None:
+        return measured_section(assessment, pictures)
+    return [] if folds else _stored_section(manifest)
+
+
+def _split_text(recipe: Recipe, split: Mapping[str, Any]) -> str:
     counts = f"Training cases: {len(split['training'])}. "
     if not split["held_back"]:
         return counts + "No case was held back; both lists are stored in `split.json`."
     return (
         f"{counts}Held back, never seen in training: {len(split['held_back'])}. "
-        f"The split is by subject, drawn by seed {recipe.seed}, and stored in `split.json`."
+        f"The split is by subject, {_drawn(recipe, split)}, and stored in `split.json`."
     )
+
+
+def _drawn(recipe: Recipe, split: Mapping[str, Any]) -> str:
+    # Splits of older models do not say it: the recipe's seed drew them.
+    seed = split.get("seed", recipe.seed)
+    return "chosen by hand" if seed is None else f"drawn by seed {seed}"
 
 
 def _stored_section(manifest: Manifest) -> list[str]:
@@ -140,6 +154,10 @@ def _training_section(manifest: Manifest, recipe: Recipe, history: Mapping[str, 
     if isinstance(history.get("device"), str):
         cost.append(f"on {history['device']}")
     facts.append(f"{', '.join([*cost, f'{o.threads} CPU threads'])}; seed {recipe.seed}.")
+    if history.get("finetuned_from"):
+        facts.append(f"Started from the weights of another model: {_plain(history['finetuned_from'])}.")
+    if history.get("half_precision"):
+        facts.append(_half(history["half_precision"]))
     if history.get("losses"):
         facts.append(f"Last epoch's loss: {history['losses'][-1]:.4f}.")
     if history.get("software"):
@@ -153,6 +171,22 @@ def _training_section(manifest: Manifest, recipe: Recipe, history: Mapping[str, 
         "versions and kind of machine give the same weights.",
         "",
     ]
+
+
+def _half(facts: Mapping[str, Any]) -> str:
+    if not facts["stored"]:
+        return "The weights are stored in single precision: half precision changed too many labels."
+    return (
+        f"The weights are stored in half precision. That changed the label of {facts['changed_voxels']:,} of "
+        f"{facts['voxels']:,} voxels of {facts['images']} training samples; the least Dice of a label is "
+        f"{facts['least_dice']:.4f}."
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in sorted(value.items()))
+    return str(value)
 
 
 def _one(value: float | None, digits: int) -> str:

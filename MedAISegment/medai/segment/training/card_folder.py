@@ -66,6 +66,8 @@ def rewrite_card(folder: str | Path, assessments: Sequence[str | Path] = ()) -> 
             raise InputError(
                 f"{root.name}/{FILE} is of other weights than the model's.", hint="Measure the model again."
             )
+        if str(own.data["chosen"]).endswith("made-image"):
+            own = None  # on images that training made: the stored metrics say what that means
     if not folds and (root / FOLDS).is_file():
         folds = _read_folds(root / FOLDS)
     if folds:

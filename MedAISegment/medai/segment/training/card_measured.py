@@ -41,15 +41,35 @@ def measured_section(found: Assessment, pictures: str | None) -> list[str]:
     return [*lines, *worst_lines(shown, folder=pictures or "", level="###")]
 
 
-def cross_validation_section(folds: Sequence[Assessment]) -> list[str]:
+def cross_validation_section(folds: Sequence[Assessment], *, pooled: bool) -> list[str]:
     """Return the table of folds; nothing if there are none.
+
+    Parameters
+    ----------
+    pooled : bool
+        Also show every measure over the cases of all folds: there is nothing better to say about the model.
 
     Raises
     ------
     InputError
         If they are no cross-validation.
     """
-    return ["## Cross-validation", "", *cross_validation_lines(folds), ""] if folds else []
+    if not folds:
+        return []
+    lines = ["## Cross-validation", "", *cross_validation_lines(folds), ""]
+    if not pooled:
+        return lines
+    together = folds[0].replace(rows=tuple(row for fold in folds for row in fold.rows))
+    return [
+        *lines,
+        f"The {len(together.cases)} cases of all folds together, each segmented by the model that never saw it; the "
+        "published weights themselves were not measured. " + _how(together),
+        "",
+        *label_tables(together),
+        "",
+        definitions(together),
+        "",
+    ]
 
 
 def outside_section(found: Assessment) -> list[str]:
