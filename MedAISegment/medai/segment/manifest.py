@@ -11,6 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from medai.core.labelmap import Code, Segment
 from medai.core.settings import Settings
 
+from .anatomy import LEFT, RIGHT
+from .domain import DomainLimit
 from .inference.prepare import PrepareSettings
 
 Side = Literal["", "left", "right"]
@@ -40,13 +42,14 @@ class LabelEntry(Settings):
     type: CodeEntry | None = None
 
     def to_segment(self) -> Segment:
-        """Return the value type that label maps carry."""
+        """Return the value type that label maps carry; ``Left`` or ``Right`` before a name becomes the modifier."""
         return Segment(
             self.label,
             self.name,
             self.color,
             self.category.to_code() if self.category else None,
             self.type.to_code() if self.type else None,
+            {"Left": LEFT, "Right": RIGHT}.get(self.name.partition(" ")[0]),
         )
 
 
@@ -72,6 +75,31 @@ class Description(Settings):
         return bool(side and self.side and side != self.side)
 
 
+class LocatorHint(Settings):
+    """A model of whole images that finds the structure, and what it must find to be believed."""
+
+    model: str = Field(min_length=1, max_length=64, description="Id of the model.")
+    labels: dict[Side, str] = Field(min_length=1, max_length=3, description="Its label of the structure, by side.")
+    inside: tuple[str, ...] = Field(
+        (), max_length=256, description="Its labels that together surround the structure, such as all of the brain."
+    )
+    inside_share: float = Field(
+        0.5, ge=0, le=1, description="Least share of the voxels within 10 mm of a centroid that 'inside' covers."
+    )
+    volume_ml: tuple[float, float] = Field(
+        (0.1, 1e6), description="Volume of the structure by this model outside of which it was not found."
+    )
+    border_cm2: float = Field(
+        0.0, ge=0, description="Area in which the structure may meet the border of the image before it counts as cut."
+    )
+    distance_mm: tuple[float, float] | None = Field(
+        None, description="Distance between the left and the right centroid, for structures with two sides."
+    )
+    tilt_deg: float = Field(
+        45.0, gt=0, lt=90, description="Largest angle between the line from left to right and the patient's own."
+    )
+
+
 class RegionHint(Settings):
     """Where the structure lies, for models that were trained on crops."""
 
@@ -81,6 +109,10 @@ class RegionHint(Settings):
     )
     mni152: dict[Side, tuple[float, float, float]] = Field(
         default_factory=dict, description="Centroid in MNI152 space, RAS mm, by side."
+    )
+    locator: LocatorHint | None = Field(None, description="Which model finds the structure in a whole image.")
+    repeat_shift_mm: tuple[float, float, float] = Field(
+        (5.0, 5.0, 5.0), description="Shift along R, A, S of the second box of the domain's measure repeat_dice."
     )
 
 
@@ -176,6 +208,9 @@ class Manifest(Settings):
     previous: Manifest | None = Field(
         None, description="Stage that runs before: its labels become one more input channel per label."
     )
+    domain: tuple[DomainLimit, ...] = Field(
+        (), max_length=64, description="What results on images of its kind look like; a flag is set outside."
+    )
     metrics: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("weights", mode="before")
@@ -218,6 +253,12 @@ class Manifest(Settings):
         unknown = {n for n in self.inference.regions if n} - {x.label for x in self.labels}
         if unknown:
             raise ValueError(f"inference.regions name labels that are not there: {sorted(unknown)[:5]}")
+        names = {x.name for x in self.labels}
+        if any(set(limit.labels) - names for limit in self.domain):
+            wrong = sorted({name for limit in self.domain for name in limit.labels} - names)
+            raise ValueError(f"domain names labels that are not there: {wrong[:5]}")
+        if self.region is None and any(limit.measure == "repeat_dice" for limit in self.domain):
+            raise ValueError("domain: repeat_dice is measured for models with a region only")
         if self.inference.order and sorted(self.inference.order) != list(range(self.classes)):
             raise ValueError(f"inference.order must name each of the {self.classes} output channels once")
         if self.network.settings.get("out_channels", self.classes) != self.classes:

@@ -55,6 +55,10 @@ class Canvas:
             self._add_map(name, *paste_map(values, box.grid, self.geometry))
         return facts
 
+    def expect(self, side: Side) -> list[str]:
+        """Name a side's segments although nothing was found there; returns their names."""
+        return [self._segment(entry.label, side).name for entry in self.manifest.labels]
+
     def _add_map(self, name: str, values: npt.NDArray[Any], where: tuple[slice, slice, slice]) -> None:
         shape = self.geometry.shape
         result = self.maps.setdefault(name, np.zeros(shape, dtype=np.float32))[where]

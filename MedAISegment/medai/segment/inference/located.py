@@ -19,15 +19,17 @@ from .box import predict_box
 from .canvas import Canvas
 from .facts import model_facts
 from .locate import atlas_regions, recentred
+from .locator import Found
+from .measured import box_domain, needs_repeat
 from .network import NetworkSource
 from .options import InferenceOptions
 from .prepare import FloatImage, model_grid
-from .quality import image_flags, segment_flags
+from .quality import absent_flags, image_flags, segment_flags
 from .regions import Box, Region, cut
 from .result import Result
 from .run import lowest_trust, networks_of
 
-Regions = Literal["atlas", "image"] | tuple[Region, ...]
+Regions = Literal["atlas", "image"] | tuple[Region, ...] | Found
 
 
 def run_located(
@@ -48,10 +50,11 @@ def run_located(
 
     Parameters
     ----------
-    regions : {"atlas", "image"} or tuple of Region
-        Boxes found by registering a template, the whole image, or given boxes.
+    regions : {"atlas", "image"}, tuple of Region, or Found
+        Boxes found by registering a template, the whole image, given boxes, or boxes that another model found; of the
+        last, sides on which nothing was found get empty segments with the flag ``FOV_ORGAN_ABSENT``.
     recentre : bool
-        Run each box of the atlas a second time, centred on what the first run found.
+        Run each box that was found a second time, centred on what the first run found.
     largest_component : bool
         Keep the largest connected part of each box only.
 
@@ -66,6 +69,9 @@ def run_located(
     sources = networks_of(model, options)
     flags = list(image_flags(volume, model.manifest, cancel))
     info: dict[str, Any] = {"model": model_facts(model)}
+    if isinstance(regions, Found):
+        flags += regions.flags
+        info["locator"] = regions.facts
     boxes = _boxes(model, volume, regions, info, sub_progress(progress, 0.02, 0.5), cancel)
     grid = model_grid(volume.geometry, model.manifest.prepare)
     canvas = Canvas(volume.geometry, model.manifest)
@@ -74,20 +80,27 @@ def run_located(
         part = sub_progress(progress, 0.5 + 0.5 * index / len(boxes), 0.5 + 0.5 * (index + 1) / len(boxes))
         started = time.monotonic()
         work = _Work(model, volume, grid, sources, options, part, cancel)
-        again = region is not None and regions == "atlas" and recentre
-        box, scores, maps, ran = work.run(region, 0.0, 0.5 if again else 1.0)
+        again = region is not None and recentre and (regions == "atlas" or isinstance(regions, Found))
+        box, scores, maps, ran = work.run(region, 0.0, 0.4 if again else 0.7)
         if region is not None and again:
             moved = recentred(region, scores, box, model.manifest)
             if moved is not None:
-                box, scores, maps, ran = work.run(moved, 0.5, 1.0)
-        part(1.0, "done")
+                region = moved
+                box, scores, maps, ran = work.run(moved, 0.4, 0.7)
         if largest_component:
             scores = _keep_largest(scores)
         facts = canvas.add(box, scores, maps)
+        if model.manifest.domain:
+            shifted = work.repeat(region, box, largest_component) if needs_repeat(model.manifest) else None
+            facts["domain"], judged = box_domain(facts, np.argmax(scores, axis=0), box.grid, shifted, model.manifest)
+            flags += judged
+        part(1.0, "done")
         info["regions"].append({**facts, "seconds": round(time.monotonic() - started, 3)})
         info |= {"device": ran["device"], "inference": ran}
         flags += [QCFlag.from_dict(flag) for flag in ran["fallbacks"]]
         flags += segment_flags(facts, box, scores, model.manifest)
+    if isinstance(regions, Found):
+        flags += absent_flags([name for side in regions.missing for name in canvas.expect(side)])
     info["trust"] = lowest_trust(info["regions"])
     info["seconds_total"] = round(time.monotonic() - began, 3)
     labels = LabelMap(canvas.labels, volume.geometry, tuple(canvas.segments), tuple(dict.fromkeys(flags)), info)
@@ -103,6 +116,8 @@ def _boxes(
 ) -> Sequence[Region | None]:
     if regions == "image":
         return [None]
+    if isinstance(regions, Found):
+        return regions.regions
     if regions == "atlas":
         return atlas_regions(volume, model.manifest, info, progress=progress, cancel=cancel)
     return regions
@@ -134,6 +149,24 @@ class _Work:
         scores[0][~box.inside] = 1.0
         scores[1:, ~box.inside] = 0.0
         return box, scores, maps, facts
+
+    def repeat(self, region: Region | None, box: Box, largest_component: bool) -> tuple[Any, Geometry]:
+        """Run a box again, shifted as the manifest says; returns its classes (K, J, I) and its grid."""
+        hint = self.manifest.region
+        shift = np.asarray(hint.repeat_shift_mm if hint is not None else (0.0, 0.0, 0.0))
+        if self.manifest.description.mirrors(box.side):
+            shift = shift * (-1.0, 1.0, 1.0)
+        if region is None:
+            size = [0.0, 0.0, 0.0]
+            for column, (axis, _) in enumerate(box.grid.axis_map):
+                size[axis] = box.grid.size[column] * box.grid.spacing[column]
+            r, a, s = (float(v) for v in box.grid.centre)
+            region = Region(side=box.side, centre_ras=(r, a, s), size_mm=(size[0], size[1], size[2]))
+        r, a, s = (float(v) for v in np.asarray(region.centre_ras) + shift)
+        other, scores, _, _ = self.run(region.model_copy(update={"centre_ras": (r, a, s)}), 0.7, 1.0)
+        if largest_component:
+            scores = _keep_largest(scores)
+        return np.argmax(scores, axis=0), other.grid
 
 
 def _keep_largest(scores: FloatImage) -> FloatImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,14 @@ def segment_flags(facts: dict[str, Any], box: Box, scores: FloatImage, manifest:
                 )
             )
     return flags
+
+
+def absent_flags(names: Iterable[str]) -> list[QCFlag]:
+    """Flag segments for which there was no place to look: nothing is known about them."""
+    return [
+        QCFlag("FOV_ORGAN_ABSENT", Severity.ERROR, f"{name}: its place was not found in the image.", 0.0, affects=name)
+        for name in names
+    ]
 
 
 def _volume_flags(name: str, volume: float, limits: tuple[float, float] | None) -> list[QCFlag]:

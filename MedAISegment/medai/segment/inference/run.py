@@ -21,6 +21,7 @@ from ..manifest import Manifest
 from ..models.info import ModelInfo
 from .facts import model_facts
 from .fallback import Attempt, attempts
+from .measured import image_domain
 from .network import NetworkSource
 from .options import InferenceOptions
 from .part import cut_to, inside_of
@@ -126,6 +127,9 @@ def run_model(
     found = LabelMap(labels, volume.geometry, segments, (), facts)
     found = repaired(found, manifest, largest_component, progress=sub_progress(progress, 0.97, 1.0), cancel=token)
     flags += found_flags(found, manifest)
+    if manifest.domain and not regions:  # what a box holds says nothing about the whole
+        facts["domain"], judged = image_domain(found.replace(meta=facts), manifest)
+        flags += judged
     for region in facts["regions"]:
         flags += trust_flags(region["labels"])
     facts["trust"] = lowest_trust(facts["regions"])

@@ -25,16 +25,26 @@ class WhereSettings(Settings):
     """Which model, and where in the image."""
 
     model: str = Field("hippocampus", min_length=1, title="Model", description="Id of a model, or a model's folder.")
-    regions: Literal["auto", "atlas", "image"] | tuple[Region, ...] = Field(
+    regions: Literal["auto", "segments", "locator", "atlas", "image"] | tuple[Region, ...] = Field(
         "auto",
         title="Regions",
         description=(
-            "'atlas' finds both sides in a whole head, for models that say where they belong; 'image' takes all; or "
-            "boxes; 'auto' takes the atlas for such models and the whole image for all others."
+            "For models of one structure: 'segments' looks where segments made before show it; 'locator' runs the "
+            "model that finds it in a whole image; 'atlas' registers a template; 'image' takes all; or boxes. 'auto' takes "
+            "the first of these that is here, and the whole image for all other models."
         ),
     )
     recentre: bool = Field(
-        True, title="Recentre", description="Run atlas regions a second time, centred on what the first run found."
+        True, title="Recentre", description="Run regions that were found again, centred on what the first run found."
+    )
+    keep_located: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        max_length=64,
+        title="Keep of the locator",
+        description=(
+            "Segments of the model that finds the structure to keep under the new ones, as unions: name of the union "
+            "and the names of its segments."
+        ),
     )
     largest_component: bool | None = Field(
         None,
@@ -63,11 +73,20 @@ class UNet(Segmenter):
     title = "U-Net"
     group = "Model"
     weight = 20.0
+    uses_labels = "optional"
     requires = ("torch", "monai", "safetensors")
     Settings = UNetSettings
 
-    def apply(self, value: Volume, settings: UNetSettings, *, progress: ProgressFn, cancel: CancelToken) -> LabelMap:
+    def apply_with(
+        self, value: Volume, labels: LabelMap | None, settings: UNetSettings, *, progress: ProgressFn,
+        cancel: CancelToken,
+    ) -> LabelMap:  # fmt: skip
         """Segment an image; its components are the model's channels.
+
+        Parameters
+        ----------
+        labels : LabelMap, optional
+            Segments made before; for models of one structure they may show where it lies.
 
         Raises
         ------
@@ -78,32 +97,28 @@ class UNet(Segmenter):
         DeviceError
             If the device is missing or has too little memory.
         """
-        return predict(value, settings, progress=progress, cancel=cancel).labels
+        return predict(value, settings, labels=labels, progress=progress, cancel=cancel).labels
 
 
-def predict(value: Volume, settings: UNetSettings, *, progress: ProgressFn, cancel: CancelToken) -> Result:
-    """Segment an image and return the maps of uncertainty too; raises as :meth:`UNet.apply`."""
-    from ..inference.located import run_located
+def predict(
+    value: Volume, settings: UNetSettings, *, labels: LabelMap | None = None, progress: ProgressFn, cancel: CancelToken
+) -> Result:
+    """Segment an image and return the maps of uncertainty too; raises as :meth:`UNet.apply_with`."""
     from ..inference.run import run_model
 
     if isinstance(settings.regions, tuple) and not settings.regions:
         raise InputError("The list of regions is empty.", hint="Give at least one region, 'atlas' or 'image'.")
     model = ModelStore().find(settings.model, cancel=cancel)
-    hint = model.manifest.region
-    regions = settings.regions
-    if hint is not None:
-        if regions == "auto":
-            regions = "atlas" if hint.mni152 else "image"
-        return run_located(
-            model, value, regions, settings.options(), recentre=settings.recentre,
-            largest_component=settings.largest_component is not False, progress=progress, cancel=cancel,
-        )  # fmt: skip
-    if regions == "atlas":
+    if model.manifest.region is not None:
+        from ._regions import predict_in_regions
+
+        return predict_in_regions(model, value, labels, settings, progress=progress, cancel=cancel)
+    if settings.regions in ("atlas", "locator", "segments"):
         raise InputError(
-            f"The model {model.id!r} does not say where its structure lies in the atlas.",
+            f"The model {model.id!r} does not say where its structure lies: it takes whole images.",
             hint="Use regions 'image', or give the boxes.",
         )
-    boxes = regions if isinstance(regions, tuple) else ()
+    boxes = settings.regions if isinstance(settings.regions, tuple) else ()
     return run_model(
         model, value, settings.options(), regions=boxes, largest_component=bool(settings.largest_component),
         progress=progress, cancel=cancel,
