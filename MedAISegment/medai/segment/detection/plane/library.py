@@ -29,7 +29,9 @@ def torchvision_library() -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name != name:
                 raise _broken(name, error) from error
-            raise DependencyError(f"Mask R-CNN needs the package {name}, which is not installed.", hint=_hint()) from None
+            raise DependencyError(
+                f"Mask R-CNN needs the package {name}, which is not installed.", hint=_hint()
+            ) from None
         except Exception as error:
             raise _broken(name, error) from error
     import torch

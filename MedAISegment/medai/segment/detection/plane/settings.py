@@ -10,14 +10,18 @@ from medai.core.settings import Settings
 
 from ...manifest import Description, LabelEntry
 
-KIND = "mask-rcnn-2d"
+KIND = "detector2d"
 """How a model folder's detector.json names this kind of detector."""
+Plane = Literal["auto", "axial", "coronal", "sagittal"]
 LEVELS = 5
 """Levels of torchvision's feature pyramid: four of the ResNet and a pooled one."""
 
 
 class NetworkSettings(Settings):
-    """The network: a ResNet with a feature pyramid, and torchvision's Mask R-CNN heads; nothing is downloaded."""
+    """The network: a ResNet with a feature pyramid, and torchvision's Mask R-CNN heads; nothing is downloaded.
+
+    The widths' defaults are half of torchvision's and less: a quarter of the work, for small data sets and CPUs.
+    """
 
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     short_side: int = Field(256, ge=64, le=2048, description="Images are resized to this shorter side, in pixels.")
@@ -26,7 +30,10 @@ class NetworkSettings(Settings):
         (12, 24, 48, 96, 192), description="Side of the boxes that each pyramid level starts from, in resized pixels."
     )
     ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), min_length=1, max_length=7, description="Height over width.")
+    pyramid_width: int = Field(128, ge=16, le=1024, multiple_of=2, description="Channels of the pyramid; all heads'.")
     head_width: int = Field(256, ge=16, le=4096, description="Width of the layers that judge a box.")
+    mask_layers: int = Field(4, ge=1, le=16, description="Convolutions that draw a mask.")
+    boxes: int = Field(64, ge=8, le=1024, description="Boxes of an image that a training step judges.")
 
     @model_validator(mode="after")
     def _fits(self) -> NetworkSettings:
@@ -49,6 +56,7 @@ class ImageSettings(Settings):
         None, description="Values that become 0 and 1, as for CT; None: the image's own percentiles below."
     )
     percentiles: tuple[float, float] = Field((0.5, 99.5), description="Of the whole image or volume.")
+    plane: Plane = Field("auto", description="Slices that are looked at; auto: one slice as it lies, a volume axially.")
 
     @model_validator(mode="after")
     def _rising(self) -> ImageSettings:
@@ -59,12 +67,12 @@ class ImageSettings(Settings):
         return self
 
 
-class TrainingSettings(Settings):
+class OptimiserSettings(Settings):
     """How the weights are moved."""
 
     epochs: int = Field(40, ge=1, le=100_000, description="Passes over the slices that hold instances.")
     batch: int = Field(2, ge=1, le=64, description="Slices per step.")
-    learning_rate: float = Field(3e-4, gt=0, le=1, description="Peak rate of AdamW; warm-up, then cosine to zero.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Peak rate of AdamW; warm-up, then cosine to zero.")
     weight_decay: float = Field(1e-4, ge=0, le=1)
     warmup_steps: int = Field(50, ge=0)
     ema: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights that are kept; 0 for none.")
@@ -88,27 +96,32 @@ class AugmentSettings(Settings):
 class MaskRcnnRecipe(Settings):
     """A training, complete: same recipe, data, versions and kind of machine give the same weights."""
 
-    kind: Literal["mask-rcnn-2d"] = "mask-rcnn-2d"
+    kind: Literal["detector2d"] = "detector2d"
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Folder name of the model.")
     description: Description
-    classes: tuple[LabelEntry, ...] = Field(
-        min_length=1, max_length=255, description="What an instance can be; with one class, every instance is that."
+    labels: tuple[LabelEntry, ...] = Field(
+        min_length=1, max_length=256, description="What an instance can be; if there is one, every instance is that."
     )
     network: NetworkSettings = NetworkSettings()
     image: ImageSettings = ImageSettings()
-    training: TrainingSettings = TrainingSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
     augment: AugmentSettings = AugmentSettings()
     smallest_instance: int = Field(4, ge=1, description="Instances of fewer pixels in a slice are not trained on.")
     held_back: int = Field(0, ge=0, description="Images that training never sees, chosen by the seed.")
     seed: int = Field(20261122, ge=0, lt=2**32)
 
     @model_validator(mode="after")
-    def _classes_differ(self) -> MaskRcnnRecipe:
-        for what in ("label", "name"):
-            values = [getattr(entry, what) for entry in self.classes]
-            if len(set(values)) != len(values):
-                raise ValueError(f"each class needs its own {what}, given {values[:10]}")
+    def _labels_fit(self) -> MaskRcnnRecipe:
+        check_labels(self.labels)
         return self
+
+
+def check_labels(labels: tuple[LabelEntry, ...]) -> None:
+    """Raise ValueError unless the labels are numbered 1, 2, ... and have names of their own."""
+    if [entry.label for entry in labels] != list(range(1, len(labels) + 1)):
+        raise ValueError("the labels must be numbered 1, 2, ... in order")
+    if len({entry.name for entry in labels}) != len(labels):
+        raise ValueError("two labels share a name")
 
 
 class LinkSettings(Settings):
@@ -128,9 +141,7 @@ class MaskRcnnSettings(Settings):
     overlap: float = Field(0.5, ge=0, le=1, description="Of two boxes of a class that overlap more, one is kept (IoU).")
     most: int = Field(100, ge=1, le=10_000, description="Most instances of a slice, the best ones.")
     smallest_pixels: int = Field(1, ge=1, description="Instances with fewer pixels of their own are dropped.")
-    plane: Literal["auto", "axial", "coronal", "sagittal"] = Field(
-        "auto", description="Slices to look at; auto: an image of one slice as it is, a volume axially."
-    )
+    plane: Plane | None = Field(None, description="Slices to look at; None: those the model was trained on.")
     link: LinkSettings | None = Field(
         LinkSettings(), description="In a volume, join the instances of neighbouring slices; None: each slice alone."
     )

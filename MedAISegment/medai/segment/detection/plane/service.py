@@ -1,0 +1,200 @@
+"""Training a Mask R-CNN from a folder, and using one on an image."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
+from medai.core.volume import Volume
+
+from ...training.export import require_new_folder
+from ..result import Detections
+from .dataset import Entry, find_entries, load_picture, require_trainable, split_names
+from .findings import findings_of
+from .intensity import unit_values
+from .library import torchvision_library
+from .link import linked
+from .loop import train_network
+from .measure import LOW_SCORE, measure
+from .model import MaskRcnnModel, load_network, read_detector, write_detector
+from .predict import chosen_device, slice_instances
+from .seen import Seen
+from .settings import MaskRcnnRecipe, MaskRcnnSettings
+
+if TYPE_CHECKING:
+    import torch
+
+SOFTWARE = ("torch", "torchvision", "numpy", "scipy")
+
+
+def train(
+    recipe: MaskRcnnRecipe | Mapping[str, Any],
+    data: str | Path,
+    out: str | Path,
+    *,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    progress: ProgressFn = no_progress,
+    cancel: CancelToken | None = None,
+) -> dict[str, Any]:
+    """Train, store and measure a Mask R-CNN.
+
+    Parameters
+    ----------
+    recipe : MaskRcnnRecipe or dict
+        Everything that decides the result.
+    data : path
+        Folder with ``images`` and ``masks``, and ``classes.csv`` if there are several labels.
+    out : path
+        The new model folder; it appears complete or not at all.
+    checkpoint : path, optional
+        File that is written after each epoch.  If it is there, the training goes on from it, to the same weights as
+        one that was never stopped; it is removed when the model folder is complete.
+    device : {"auto", "cpu", "cuda"}
+
+    Returns
+    -------
+    dict
+        The metrics of :func:`~medai.segment.detection.plane.measure.measure` on the held-back images (on the training
+        images if none are), which detector.json and the card show; ``on`` says which.
+
+    Raises
+    ------
+    DependencyError
+        If torchvision is missing or broken.
+    InputError, GeometryError
+        If the data do not fit the recipe, before training starts.
+    OutputError
+        If ``out`` holds something, or something cannot be written.
+    """
+    chosen, token = MaskRcnnRecipe.parse(recipe), cancel or CancelToken()
+    torchvision_library()
+    require_new_folder(out)
+    place = chosen_device(device)
+    entries = {entry.name: entry for entry in find_entries(data, chosen)}
+    names, held = split_names(list(entries), chosen.held_back, chosen.seed)
+    pictures = {}
+    for index, name in enumerate([*names, *held]):
+        token.check()
+        pictures[name] = load_picture(entries[name], chosen)
+        progress(0.05 * (index + 1) / len(entries), f"reading {name}")
+    training = [pictures[name] for name in names]
+    require_trainable(training, [pictures[name] for name in held])
+    file = None if checkpoint is None else Path(checkpoint)
+    trained = train_network(
+        training, chosen, checkpoint=file, device=place, progress=sub_progress(progress, 0.05, 0.9), cancel=token
+    )
+    history = {
+        "losses": [round(x, 6) for x in trained.losses],
+        "minutes": round(trained.seconds / 60, 1),
+        "software": {name: importlib.metadata.version(name) for name in SOFTWARE},
+        "device": place,
+    }
+    result: dict[str, Any] = {}
+
+    def measured(folder: Path) -> dict[str, Any]:
+        on = [entries[name] for name in held or names]
+        part = sub_progress(progress, 0.9, 1.0)
+        result.update(measure_model(folder, on, device=device, progress=part, cancel=token))
+        result["on"] = "held-back images" if held else "training images"
+        return result
+
+    lists = {"training": names, "held_back": held}
+    write_detector(trained.network, chosen, out, split=lists, history=history, measure=measured)
+    if file is not None:
+        file.unlink(missing_ok=True)
+    return result
+
+
+def run(
+    image: Volume,
+    settings: MaskRcnnSettings | Mapping[str, Any],
+    *,
+    progress: ProgressFn = no_progress,
+    cancel: CancelToken | None = None,
+) -> Detections:
+    """Find the instances in a 2D image, or in the slices of a volume.
+
+    Parameters
+    ----------
+    image : Volume
+        Grey or RGB.  However its axes are stored, the same slices are looked at and the same is found.
+    settings : MaskRcnnSettings or dict
+        At least ``model``.
+
+    Returns
+    -------
+    Detections
+        One finding and one segment for each instance, or for each object over several slices if they are linked.
+
+    Raises
+    ------
+    ManifestError, ChecksumError, ModelError
+        If the model folder cannot be used.
+    DependencyError
+        If torchvision is missing or broken.
+    InputError, UnsupportedInput
+        If a voxel is NaN, or holds neither one value nor a colour.
+    """
+    chosen, token = MaskRcnnSettings.parse(settings), cancel or CancelToken()
+    folder = Path(chosen.model)
+    model = read_detector(folder)
+    network = load_network(folder, model, chosen)
+    return _find(network, model, image, chosen, progress, token)
+
+
+def measure_model(
+    folder: str | Path,
+    entries: list[Entry],
+    *,
+    device: str = "auto",
+    progress: ProgressFn = no_progress,
+    cancel: CancelToken | None = None,
+) -> dict[str, Any]:
+    """Measure a model folder on images with known instances.
+
+    Parameters
+    ----------
+    entries : list of Entry
+        As :func:`~medai.segment.detection.plane.dataset.find_entries` gives them.
+
+    Returns
+    -------
+    dict
+        See :func:`~medai.segment.detection.plane.measure.measure`.
+    """
+    token = cancel or CancelToken()
+    settings = MaskRcnnSettings(model=str(folder), score=LOW_SCORE, device=device)
+    model = read_detector(folder)
+    network = load_network(folder, model, settings)
+
+    def find(volume: Volume) -> Detections:
+        return _find(network, model, volume, settings, no_progress, token)
+
+    return measure(entries, model.labels, find, progress=progress, cancel=token)
+
+
+def _find(
+    network: torch.nn.Module,
+    model: MaskRcnnModel,
+    image: Volume,
+    settings: MaskRcnnSettings,
+    progress: ProgressFn,
+    cancel: CancelToken,
+) -> Detections:
+    seen = Seen.of(image.geometry, settings.plane or model.image.plane)
+    values = seen.look(unit_values(image, model.image))
+    device = chosen_device(settings.device)
+    planes = slice_instances(
+        network, values, settings, device=device, progress=sub_progress(progress, 0.0, 0.95), cancel=cancel
+    )
+    things = linked(planes, settings.link)
+    facts = settings.to_dict()
+    facts["model"] = model.id
+    meta = {"model": model.id, "kind": model.kind, "device": device, "slices": len(planes), "settings": facts}
+    found = findings_of(things, seen, image.geometry, model.labels, flags=image.flags, meta=meta, name=image.name)
+    progress(1.0, f"{len(found)} found")
+    return found
