@@ -9,11 +9,10 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("monai")
 
-from medai.core.errors import Cancelled, GeometryError, InputError, OutputError, SettingsError
+from medai.core.errors import GeometryError, InputError, OutputError, SettingsError
 from medai.core.geometry import Geometry
 from medai.core.io import write_labelmap, write_volume
 from medai.core.labelmap import LabelMap
-from medai.core.progress import CancelToken
 from medai.core.volume import Volume
 from medai.segment.models import ModelStore
 from medai.segment.training.cases import find_pairs, load_case, split
@@ -71,18 +70,6 @@ def test_training_learns_is_repeatable_and_leaves_a_complete_folder(pairs, recip
     assert f"{metrics['mean_dice']:.3f}" in card
     assert "Research use only" in card
     assert not list(tmp_path.glob(".medai-*"))
-
-
-def test_cancelling_leaves_nothing(pairs, recipe, tmp_path):
-    token = CancelToken()
-
-    def progress(fraction, message=""):
-        if message.startswith("epoch 1"):
-            token.cancel()
-
-    with pytest.raises(Cancelled):
-        train_model(recipe, pairs, tmp_path / "out", progress=progress, cancel=token)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["data"]
 
 
 def test_a_folder_with_something_in_it_is_not_overwritten(pairs, recipe, tmp_path):
