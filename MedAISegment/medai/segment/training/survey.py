@@ -155,11 +155,10 @@ def look(files: CaseFiles, *, statistics: bool, cancel: CancelToken) -> CaseFact
             found.add("labels_empty")
     within: tuple[Inside, ...] = ()
     kept = 1.0
-    if statistics and not found.troubles and labels is not None:
+    if statistics and all(trouble.code == "labels_empty" for trouble in found.troubles) and labels is not None:
         array = reorient_array(labels.array, labels.geometry, ORIENTATION)[0]
-        within = tuple(inside(source, array, cancel) for source in sources)
-        whole = Source([source.channels[0] for source in sources], sources[0].grid)
-        kept = _kept(whole, cancel)
+        within = tuple(inside(source, array, cancel) for source in sources) if counted else ()
+        kept = _kept(Source([source.channels[0] for source in sources], sources[0].grid), cancel)
     return CaseFacts(
         files, tuple(found.troubles), sources[0].grid, first.geometry.orientation, first.modality, tuple(images),
         within, counted, kept,
