@@ -18,8 +18,8 @@ from medai.core.labelmap import LabelMap
 from medai.core.resample import reorient_array
 from medai.core.volume import Volume
 
-SMALLEST_CORNER = 0.2
-"""A corner without the organ must be at least this share of the image along each axis."""
+SMALLEST_CORNER = 20
+"""A corner without the organ must be at least this share of the image along each axis, in percent."""
 FEWEST_VOXELS = 8
 Floats = npt.NDArray[np.float64]
 
@@ -135,10 +135,10 @@ def empty_corner(mask: npt.NDArray[np.bool_]) -> tuple[tuple[int, int, int], tup
     Raises
     ------
     InputError
-        If none has :data:`SMALLEST_CORNER` of each axis and :data:`FEWEST_VOXELS` voxels.
+        If none has :data:`SMALLEST_CORNER` percent of each axis and :data:`FEWEST_VOXELS` voxels.
     """
-    for share in np.arange(0.9, SMALLEST_CORNER - 1e-9, -0.05):
-        sizes = [int(n * share) for n in mask.shape]
+    for percent in range(90, SMALLEST_CORNER - 1, -5):
+        sizes = [n * percent // 100 for n in mask.shape]
         if min(sizes) < FEWEST_VOXELS:
             break
         for code in range(8):
