@@ -10,6 +10,7 @@ import typer
 
 from .evaluate import evaluate_command
 from .filter import filter_command
+from .finetune import finetune_command
 from .info import info_command
 from .models import models_app
 from .models_measure import card_command, measure_command
@@ -17,7 +18,7 @@ from .run import demo_command, run_command
 from .segment import segment_command
 from .shell import COULD_NOT_START, RESEARCH_USE, stopped
 from .steps import steps_command
-from .train import train_command
+from .train import example_command, train_command
 
 app = typer.Typer(
     name="medai",
@@ -33,6 +34,8 @@ app.command("filter")(filter_command)
 app.command("segment")(segment_command)
 app.command("steps")(steps_command)
 app.command("train")(train_command)
+app.command("finetune")(finetune_command)
+app.command("example-data")(example_command)
 app.command("evaluate")(evaluate_command)
 app.command("info")(info_command)
 models_app.command("measure")(measure_command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,7 @@ def train(
     start: dict[str, torch.Tensor] | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[int, float, float], None] | None = None,
+    frozen: Collection[str] = (),
 ) -> Trained:
     """Train a network.
 
@@ -60,6 +61,8 @@ def train(
         weights of an uninterrupted run.
     on_epoch : callable, optional
         Called with (epoch from 1, mean loss, learning rate) after each epoch.
+    frozen : collection of str
+        Parameters that stay as they are in ``start``.
 
     Raises
     ------
@@ -76,7 +79,8 @@ def train(
 
     o = recipe.optimiser
     device = device_of(o)
-    belongs_to = fingerprint_of(recipe, samples.digest, start)
+    kept = f"|frozen:{','.join(sorted(frozen))}" if frozen else ""
+    belongs_to = fingerprint_of(recipe, samples.digest + kept, start)
     state = read_state(checkpoint, belongs_to) if checkpoint else None
     with _repeatable(o, device):
         torch.manual_seed(recipe.seed)
@@ -85,6 +89,8 @@ def train(
             network.load_state_dict(state.network)
         elif start is not None:
             network.load_state_dict(start)
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name not in frozen)
         network.to(device).train()
         optimiser = _optimiser(network, o)
         if state is None:
@@ -113,6 +119,9 @@ def train(
             progress(1.0, "trained before")
         if o.ema:
             network.load_state_dict(state.average)
+        if frozen and start is not None:
+            # An average of equal numbers differs from them in the last digit.
+            network.load_state_dict({name: start[name] for name in frozen}, strict=False)
         network.to("cpu").eval()
     return Trained(network, tuple(state.losses), len(samples) * o.epochs, state.seconds, str(device))
 

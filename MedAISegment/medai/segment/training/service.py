@@ -149,7 +149,7 @@ def _trained(
     try:
         return train(
             samples, recipe, progress=progress, cancel=cancel, checkpoint=work.state, on_epoch=note,
-            start=start.weights if start else None,
+            start=start.weights if start else None, frozen=start.frozen if start else (),
         )  # fmt: skip
     finally:
         log.close()
@@ -202,7 +202,7 @@ def _publish(
 
     def card(manifest: Manifest) -> str:
         own = kept[0] if not folds and not made else None
-        return model_card(manifest, recipe, history, split.to_dict(), assessment=own, folds=folds)
+        return model_card(manifest, recipe, history, split.to_dict(), assessment=own, folds=() if made else folds)
 
     write_model(
         trained.network, recipe, out, split=split.to_dict(), history=history, measure=measured, version=version,

@@ -17,6 +17,9 @@ from .recipe import Recipe
 if TYPE_CHECKING:
     import torch
 
+DYNUNETS = ("unet3d", "dynunet")
+ENCODER = ("input_block.", "downsamples.", "bottleneck.")
+"""How the names of the weights on the way down begin in MONAI's DynUNet."""
 HINT = "Train a model of your own with 'medai train'."
 
 
@@ -32,11 +35,14 @@ class Start:
         ``id``, ``version``, ``sha256``, ``title`` and ``licence`` of the parent.
     notes : tuple of str
         What started at random, and why.
+    frozen : tuple of str
+        Weights that training leaves as they are.
     """
 
     weights: dict[str, torch.Tensor]
     origin: Mapping[str, Any]
     notes: tuple[str, ...] = field(default=())
+    frozen: tuple[str, ...] = ()
 
 
 def require_tunable(parent: ModelInfo) -> None:
@@ -67,11 +73,16 @@ def require_tunable(parent: ModelInfo) -> None:
         raise ModelError(f"The model {parent.id!r} cannot be fine-tuned: {reason}.", hint=HINT)
 
 
-def start_from(parent: ModelInfo, recipe: Recipe) -> Start:
+def start_from(parent: ModelInfo, recipe: Recipe, *, freeze_encoder: bool = False) -> Start:
     """Return the parent's weights, fitted to the recipe's labels.
 
     Outputs are matched by the names of the labels; those of labels that the parent does not have, and the outputs of
     coarser levels, which only training uses, start at random by the recipe's seed.
+
+    Parameters
+    ----------
+    freeze_encoder : bool
+        Leave the layers on the way down as they are.
 
     Raises
     ------
@@ -96,6 +107,8 @@ def start_from(parent: ModelInfo, recipe: Recipe) -> Start:
     rows = [(n + 1, old.index(label) + 1) for n, label in enumerate(new) if label in old]
     weights, random, wrong = {}, [], []
     for key, value in fresh.items():
+        if key.startswith("skip_layers."):
+            continue  # MONAI's second name for layers; filled below
         if key not in stored:
             weights[key] = value
             random.append(key)
@@ -108,7 +121,7 @@ def start_from(parent: ModelInfo, recipe: Recipe) -> Start:
             weights[key] = stored[key].clone()
         else:
             wrong.append(key)
-    coarse = [key for key in random if not key.startswith(("deep_supervision_heads.", "skip_layers.", "heads."))]
+    coarse = [key for key in random if not key.startswith(("deep_supervision_heads.", "heads."))]
     if wrong or coarse:
         first = (wrong + coarse)[0]
         raise ModelError(
@@ -125,11 +138,22 @@ def start_from(parent: ModelInfo, recipe: Recipe) -> Start:
         notes.append(f"Labels of it that are no longer there: {', '.join(dropped)}.")
     if random:
         notes.append("The outputs of coarser levels, which only training uses, started at random.")
+    frozen: tuple[str, ...] = ()
+    if freeze_encoder:
+        frozen = tuple(key for key in weights if key.startswith(ENCODER) and name in DYNUNETS)
+        if not frozen:
+            raise ModelError(
+                f"The encoder of {parent.id!r} cannot be frozen: which layers of {name!r} it is, is not known.",
+                hint="Fine-tune all layers.",
+            )
+        notes.append("The layers on the way down stay as they are.")
+    network = build_network(name, settings)
+    network.load_state_dict(weights, strict=False)
     origin = {
         "id": parent.id, "version": manifest.version, "sha256": manifest.weights_sha256, "title": parent.title,
         "licence": manifest.description.licence,
     }  # fmt: skip
-    return Start(weights, origin, tuple(notes))
+    return Start(dict(network.state_dict()), origin, tuple(notes), frozen)
 
 
 def _output_layers(name: str, settings: dict[str, Any]) -> set[str]:
