@@ -18,6 +18,7 @@ from medai.core.provenance import software_provenance
 from medai.core.qc import Severity
 from medai.core.volume import Volume
 from medai.features import FeatureTable, extract
+from medai.features.volumetry import Derived, add_derived
 from medai.report import Report, build_report, render
 from medai.segment.pipeline import run
 from medai.segment.recipes import expectation_flags
@@ -158,6 +159,7 @@ def _run(
     clock = timed("segment", clock)
     settings = {**protocol.features, "allow_error_flags": allow_error_flags}
     features = extract(volume, labels, settings, progress=sub_progress(progress, 0.7, 0.8), cancel=token)
+    features = add_derived(features, labels, Derived.parse(protocol.derived, where="derived"), _reasons(labels))
     clock = timed("measure", clock)
     report = build_report(
         volume, labels, features, protocol=protocol.to_dict(), provenance=software_provenance(),
@@ -181,6 +183,12 @@ def _run(
         files[path.name] = target / path.name
     progress(1.0, "done")
     return CaseResult(labels, features, report, files, round(time.monotonic() - started, 3))
+
+
+def _reasons(labels: LabelMap) -> dict[str, str]:
+    """Return why segments that a step was to make are not there, by their names."""
+    missing = [flag for flag in labels.flags if flag.code == "PARTIAL_RUN" and flag.affects != "image"]
+    return {flag.affects: flag.message.rstrip(".") for flag in missing}
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field
 from medai.core.errors import SettingsError
 from medai.core.settings import Settings, load_json_file
 from medai.features.settings import ExtractSettings
+from medai.features.volumetry import Derived
 from medai.segment.pipeline import PipelineStep, parse_pipeline
 from medai.segment.recipes import load_recipe
 
@@ -31,6 +32,9 @@ class Protocol(Settings):
     hounsfield: bool = Field(False, description="True if the image's values must be Hounsfield units.")
     pipeline: tuple[PipelineStep, ...] = Field((), max_length=100)
     features: dict[str, Any] = Field(default_factory=dict, description="Settings of the feature extraction.")
+    derived: dict[str, Any] = Field(
+        default_factory=dict, description="Totals of segments, pairs of left and right, and what they are related to."
+    )
 
 
 def shipped_protocols() -> list[str]:
@@ -66,4 +70,5 @@ def load_protocol(name: str) -> Protocol:
         protocol = protocol.model_copy(update={"pipeline": recipe.pipeline, **expected})
     steps = parse_pipeline([s.to_dict() for s in protocol.pipeline], where=f"{path.name}.pipeline").steps
     features = ExtractSettings.parse(protocol.features, where=f"{path.name}.features")
-    return protocol.model_copy(update={"pipeline": steps, "features": features.to_dict()})
+    derived = Derived.parse(protocol.derived, where=f"{path.name}.derived").to_dict() if protocol.derived else {}
+    return protocol.model_copy(update={"pipeline": steps, "features": features.to_dict(), "derived": derived})

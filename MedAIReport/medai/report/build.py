@@ -12,6 +12,7 @@ from medai.core.qc import QCFlag
 from medai.core.settings import digest_json
 from medai.core.volume import Volume
 from medai.features import FAMILIES, FeatureTable
+from medai.features.volumetry import FAMILY
 
 from .exam import exam_facts
 from .findings import make_findings
@@ -21,6 +22,7 @@ from .quantity import Quantity
 from .sides import compare_sides
 from .summary import make_summary
 from .text import clean_json
+from .volumes import make_volumes
 
 DEFAULT_LIMITS = (
     "Segments and numbers are the output of software; they can be wrong without any flag being raised.",
@@ -108,6 +110,7 @@ def build_report(
         summary=make_summary(findings, sides, gathered),
         findings=findings,
         sides=sides,
+        volumes=make_volumes(features),
         flags=gathered,
         radiomics=_radiomics(features),
         model=_model(facts),
@@ -153,6 +156,7 @@ def _radiomics(features: FeatureTable) -> Radiomics:
             quantity=Quantity.of(row.value, row.unit, row.reason),
         )
         for row in features.rows
+        if row.family != FAMILY  # shown as volumes
     ]
     return Radiomics(settings=clean_json(dict(features.settings)), rows=tuple(rows))
 

@@ -12,6 +12,7 @@ from medai.core.labelmap import Code, LabelMap, Segment
 from medai.core.progress import CancelToken, ProgressFn
 from medai.core.volume import Volume
 from medai.features import FeatureTable
+from medai.features.volumetry import FAMILY
 
 from .boxes import Box, find_boxes
 from .colors import hex_color
@@ -47,7 +48,9 @@ def make_findings(
     Cancelled
         If somebody asked to stop.
     """
-    unknown = sorted(set(features.segments) - {s.name for s in labels.segments})
+    # Derived volumes belong to wholes that segments make up.
+    measured = {row.segment for row in features.rows if row.family != FAMILY}
+    unknown = sorted(measured - {s.name for s in labels.segments})
     if unknown:
         raise ReportError(
             f"The feature table measures the segment {unknown[0]!r}, which the segmentation does not have.",

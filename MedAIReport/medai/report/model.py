@@ -145,6 +145,29 @@ class SideComparison(_Part):
     asymmetry: Quantity
 
 
+class VolumeRow(_Part):
+    """Derived volumes of one structure; None where there is nothing to show, such as sides of the whole brain."""
+
+    structure: Text
+    left: Quantity | None = None
+    right: Quantity | None = None
+    total: Quantity | None = None
+    asymmetry: Quantity | None = Field(None, description="100 (L - R) / ((L + R) / 2) %.")
+    left_share: Quantity | None = Field(None, description="Of the reference volume, in per mille; so the others.")
+    right_share: Quantity | None = None
+    total_share: Quantity | None = None
+
+
+class Volumes(_Part):
+    """Volumes of structures made of segments, as the protocol derives them."""
+
+    reference: Text = Field("", description="Name of the volume to which the others are related; empty: none.")
+    reference_volume: Quantity | None = None
+    rows: tuple[VolumeRow, ...] = ()
+    notes: tuple[Text, ...] = ()
+    undefined: tuple[Text, ...] = Field((), description="Why values are undefined.")
+
+
 class Flag(_Part):
     """One quality flag."""
 
@@ -227,6 +250,7 @@ class Report(_Part):
     summary: Annotated[tuple[Text, ...], Field(min_length=1, max_length=5)]
     findings: tuple[Finding, ...]
     sides: tuple[SideComparison, ...] = ()
+    volumes: Volumes = Volumes()
     flags: tuple[Flag, ...] = ()
     radiomics: Radiomics
     model: ModelFacts | None = None

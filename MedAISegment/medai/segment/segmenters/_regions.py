@@ -61,8 +61,8 @@ def predict_in_regions(
         return result
     found = result.labels
     if everything is None:
-        flag = _nothing_to_keep(model, settings)
-        return Result(found.replace(flags=(*found.flags, flag)), result.maps, result.facts)
+        flags = (*found.flags, *_nothing_to_keep(model, settings))
+        return Result(found.replace(flags=flags), result.maps, result.facts)
     cancel.check()
     return Result(merged(found, unions(everything, settings.keep_located), "under"), result.maps, result.facts)
 
@@ -116,10 +116,13 @@ def _required(labels: LabelMap | None) -> LabelMap:
     return labels
 
 
-def _nothing_to_keep(model: ModelInfo, settings: UNetSettings) -> QCFlag:
-    names = ", ".join(settings.keep_located)
+def _nothing_to_keep(model: ModelInfo, settings: UNetSettings) -> list[QCFlag]:
+    """Say of each segment that was to be kept why it is not there."""
     locator = named_locator(model.manifest.region)
-    why = "the regions were found in another way"
+    why = "the regions were found without a model of the whole image"
     if settings.regions == "auto" and locator:
         why = f"the model {locator!r}, which finds it, is not installed"
-    return QCFlag("PARTIAL_RUN", Severity.WARNING, f"Not segmented: {names}, because {why}.")
+    return [
+        QCFlag("PARTIAL_RUN", Severity.WARNING, f"{name} was not segmented: {why}.", affects=name)
+        for name in settings.keep_located
+    ]

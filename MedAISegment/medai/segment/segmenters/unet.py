@@ -30,8 +30,8 @@ class WhereSettings(Settings):
         title="Regions",
         description=(
             "For models of one structure: 'segments' looks where segments made before show it; 'locator' runs the "
-            "model that finds it in a whole image; 'atlas' registers a template; 'image' takes all; or boxes. 'auto' takes "
-            "the first of these that is here, and the whole image for all other models."
+            "model that finds it in a whole image; 'atlas' registers a template; 'image' takes all; or boxes. 'auto' "
+            "takes the first of these that is here, and the whole image for all other models."
         ),
     )
     recentre: bool = Field(
