@@ -63,10 +63,14 @@ def volume_plots(found: Assessment, path: Path) -> None:
         axes.set_xlabel("Reference volume in mL", fontsize=SMALL, color=INK)
         axes.set_ylabel("Found volume in mL", fontsize=SMALL, color=INK)
         text = f"r {_with_limits(label.agreement['pearson_r'])}\nICC {_with_limits(label.agreement['icc_a1'])}"
-        _corner(axes, text)
+        # Above the plot, where no case can lie below it.
+        axes.annotate(
+            text, (0.5, 1.0), xycoords="axes fraction", xytext=(0, 4), textcoords="offset points", ha="center",
+            va="bottom", fontsize=SMALL, color=INK,
+        )  # fmt: skip
 
     level = f"{100 * found.settings.confidence:g} %"
-    _panels(found, path, "volumes", panel, [f"Line: identity. In brackets: {level} bootstrap intervals."])
+    _panels(found, path, "volumes", panel, [f"Line: identity. In brackets: {level} bootstrap intervals."], above=0.38)
 
 
 def bland_altman_plots(found: Assessment, path: Path) -> None:
@@ -133,12 +137,12 @@ def _boxes(axes: Any, found: Assessment, labels: Sequence[LabelSummary], key: st
 
 def _panels(
     found: Assessment, path: Path, what: str, draw: Callable[[Any, Sequence[Row], LabelSummary], None],
-    notes: Sequence[str], *, right: float = 0.25,
+    notes: Sequence[str], *, right: float = 0.25, above: float = 0.0,
 ) -> None:  # fmt: skip
     labels = _labels(found)
     columns = min(COLUMNS, max(1, len(labels)))
     lines = math.ceil(len(labels) / columns)
-    wide, tall = PANEL[0] + right, PANEL[1]
+    wide, tall = PANEL[0] + right, PANEL[1] + above
     # A single panel is narrower than the texts around it.
     width, height = max(5.6, columns * wide), lines * tall + 1.0
     figure = new_figure(width, height)
@@ -149,10 +153,10 @@ def _panels(
         line, column = divmod(number, columns)
         x = (margin + column * wide + 0.75) / width
         y = top - (line + 1) * cell + 0.55 / height
-        axes = figure.add_axes((x, y, (wide - 0.75 - right) / width, cell - 0.95 / height))
+        axes = figure.add_axes((x, y, (wide - 0.75 - right) / width, cell - (0.95 + above) / height))
         plain_axes(axes)
         rows = [r for r in found.rows if r.label == label.label and r.reference_ml and r.predicted_ml is not None]
-        axes.set_title(wrapped(label.name, 34), fontsize=TEXT, color=INK, parse_math=False)
+        axes.set_title(wrapped(label.name, 34), fontsize=TEXT, color=INK, parse_math=False, pad=6 + 72 * above)
         if rows:
             draw(axes, rows, label)
         else:
@@ -169,11 +173,6 @@ def _limits(values: Any, room: float = 0.08) -> tuple[float, float]:
     low, high = float(np.min(values)), float(np.max(values))
     more = room * (high - low) or max(0.1 * abs(high), 1e-3)
     return low - more, high + more
-
-
-def _corner(axes: Any, text: str) -> None:
-    axes.text(0.03, 0.97, text, ha="left", va="top", fontsize=SMALL, color=INK, transform=axes.transAxes,
-              bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}, zorder=4)  # fmt: skip
 
 
 def _with_limits(estimate: Estimate) -> str:
