@@ -47,6 +47,8 @@ def recipe_of(wanted: Wanted, data: Path, *, progress: Any, cancel: Any) -> tupl
     if 0 < wanted.epochs < o["epochs"]:
         # A shorter training warms up for the same share of it.
         o["warmup_steps"] = round(o["warmup_steps"] * wanted.epochs / o["epochs"])
+    if reasons and wanted.epochs:
+        reasons.append(f"{wanted.epochs} epochs were asked for instead of {o['epochs']}.")
     for name in ("epochs", "device", "precision", "threads"):
         if getattr(wanted, name):
             o[name] = getattr(wanted, name)
