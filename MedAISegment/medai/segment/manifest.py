@@ -84,7 +84,10 @@ class LocatorHint(Settings):
         (), max_length=256, description="Its labels that together surround the structure, such as all of the brain."
     )
     inside_share: float = Field(
-        0.5, ge=0, le=1, description="Least share of the voxels within 10 mm of a centroid that 'inside' covers."
+        0.5,
+        ge=0,
+        le=1,
+        description="Least share of the voxels around (within 10 mm of a centroid) that 'inside' covers.",
     )
     volume_ml: tuple[float, float] = Field(
         (0.1, 1e6), description="Volume of the structure by this model outside of which it was not found."

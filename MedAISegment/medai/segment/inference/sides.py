@@ -83,7 +83,8 @@ def side_flags(
     if around is not None:
         facts["inside_share"] = {}
         for side, found in places.items():
-            share = _share(labels, around, found.centroid)
+            own = next(s.label for s in labels.segments if s.name == hint.labels[side])
+            share = _share(labels, around, own, found.centroid)
             facts["inside_share"][side] = round(share, 4)
             if share < hint.inside_share:
                 tell(
@@ -128,8 +129,8 @@ def _inside(labels: LabelMap, hint: LocatorHint) -> npt.NDArray[np.bool_]:
     return np.asarray(table[labels.array])
 
 
-def _share(labels: LabelMap, around: npt.NDArray[np.bool_], centroid: tuple[float, float, float]) -> float:
-    """Return the share of the voxels within :data:`AROUND_MM` of a position that a mask covers."""
+def _share(labels: LabelMap, around: npt.NDArray[np.bool_], own: int, centroid: tuple[float, float, float]) -> float:
+    """Return the share that a mask covers of the voxels around a position that are not the structure's own."""
     grid = labels.geometry
     centre = grid.to_ijk(centroid)[::-1]
     reach = np.ceil(AROUND_MM / np.asarray(grid.spacing[::-1])).astype(int)
@@ -140,7 +141,8 @@ def _share(labels: LabelMap, around: npt.NDArray[np.bool_], centroid: tuple[floa
     window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     index = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"), axis=-1)
     near = np.linalg.norm(grid.to_ras(index[..., ::-1].reshape(-1, 3)) - np.asarray(centroid), axis=1) <= AROUND_MM
-    return float(around[window].reshape(-1)[near].mean()) if near.any() else 0.0
+    near &= labels.array[window].reshape(-1) != own
+    return float(around[window].reshape(-1)[near].mean()) if near.any() else 1.0
 
 
 def _middle(labels: LabelMap, around: npt.NDArray[np.bool_], left: Any, per_mm: Any) -> float:
