@@ -6,12 +6,14 @@ import pytest
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap
 from medai.core.resample import reorient_array
+from medai.core.volume import Volume
 from medai.segment.detection.plane.findings import findings_of, truth_of
+from medai.segment.detection.plane.flags import border_flags, image_flags
 from medai.segment.detection.plane.instances import Instance, Raw, instances_of, mask_iou
 from medai.segment.detection.plane.link import linked
 from medai.segment.detection.plane.seen import Seen
 from medai.segment.detection.plane.settings import LinkSettings
-from medai.segment.manifest import LabelEntry
+from medai.segment.manifest import Description, LabelEntry
 
 CLASSES = (LabelEntry(label=1, name="Cell"), LabelEntry(label=2, name="Debris"))
 
@@ -129,3 +131,25 @@ def test_the_truth_of_a_label_map():
         ((2, 1, 0), (6, 3, 1), "Debris", 4),
         ((7, 5, 0), (8, 6, 1), "Cell", 7),
     ]
+
+
+def test_what_is_doubtful_about_an_image_is_flagged():
+    texts = dict.fromkeys(("title", "summary", "intended_use", "training_data", "licence"), "x")
+    made_for = Description(**texts, limits=("x",), modality="CT", spacing_range_mm=(0.5, 1.0))
+    grid = Geometry.from_spacing((1, 2, 2), (0.8, 2.0, 9.0))
+    flags = image_flags(Volume(np.zeros((1, 2, 2)), grid, "MR"), np.zeros((1, 2, 2), np.float32), made_for)
+    # The distance between slices is that of no slices here.
+    assert [flag.code for flag in flags] == ["MODALITY_MISMATCH", "INT_CONSTANT", "GEOM_SPACING_OUT_OF_MODEL_RANGE"]
+    assert flags[2].measured == pytest.approx(2.0)
+    fine = Geometry.from_spacing((1, 2, 2), (0.8, 0.8, 9.0))
+    values = np.array([[[0.0, 1.0], [0.0, 0.5]]], np.float32)
+    assert image_flags(Volume(values, fine, "CT"), values, made_for) == []
+
+
+def test_instances_at_the_border_are_flagged_but_not_for_the_missing_axis():
+    grid = Geometry.from_spacing((1, 10, 12))
+    inside = findings_of(linked([[square(2, 2)]], None), Seen.of(grid, "axial"), grid, CLASSES)
+    assert border_flags(inside.items, grid) == []
+    edge = findings_of(linked([[square(0, 2), square(5, 5)]], None), Seen.of(grid, "axial"), grid, CLASSES)
+    (flag,) = border_flags(edge.items, grid)
+    assert (flag.code, flag.measured) == ("FOV_CLIPPED", 1)

@@ -169,5 +169,5 @@ def _area(hits: npt.NDArray[np.bool_], wanted: int) -> float:
     true = np.cumsum(hits)
     recall, precision = true / wanted, true / np.arange(1, len(hits) + 1)
     falling = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(recall, RECALLS - 1e-12, side="left")
+    places = np.searchsorted(recall, RECALLS, side="left")
     return float(np.append(falling, 0.0)[np.minimum(places, len(hits))].mean())

@@ -15,11 +15,10 @@ from ..result import Detections
 from .ap import average_precision
 from .dataset import Entry, read_pair
 from .findings import truth_of
+from .settings import SHOWN
 
 LOW_SCORE = 0.05
 """From this score on findings are ranked; a curve needs those that nobody would show."""
-SHOWN = 0.5
-"""The score from which on findings are shown by default."""
 
 
 def measure(

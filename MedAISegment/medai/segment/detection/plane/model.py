@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from medai.core.errors import ManifestError, OutputError, SettingsError
+from medai.core.errors import ManifestError, ModelError, OutputError, SettingsError
 from medai.core.settings import Settings, load_json_file
 
 from ...manifest import Description, FileEntry, LabelEntry
@@ -20,10 +21,13 @@ from ...training.export import WEIGHTS, require_new_folder, write_pretty, write_
 from ..manifest import MANIFEST
 from .card import model_card
 from .network import build_mask_rcnn
-from .settings import ImageSettings, MaskRcnnRecipe, MaskRcnnSettings, NetworkSettings, check_labels
+from .settings import ImageSettings, MaskRcnnRecipe, NetworkSettings, check_labels
 
 if TYPE_CHECKING:
     import torch
+
+_LOADED: dict[str, torch.nn.Module] = {}
+_LOCK = threading.Lock()
 
 
 class MaskRcnnModel(Settings):
@@ -64,23 +68,46 @@ def read_detector(folder: str | Path) -> MaskRcnnModel:
         raise ManifestError(error.message) from None
 
 
-def load_network(folder: str | Path, model: MaskRcnnModel, settings: MaskRcnnSettings) -> torch.nn.Module:
-    """Return the network with its weights, in evaluation mode on the CPU.
+def detector_kind(folder: str | Path) -> str:
+    """Return what kind of detector a folder holds: this one's is :data:`~.settings.KIND`.
+
+    Raises
+    ------
+    ManifestError
+        If detector.json is missing or no JSON object.
+    """
+    root = Path(folder)
+    if not (root / MANIFEST).is_file():
+        raise ManifestError(f"The folder {root.name!r} has no {MANIFEST}.", hint="Choose a detector's folder.")
+    try:
+        value = load_json_file(root / MANIFEST)
+    except SettingsError as error:
+        raise ManifestError(error.message) from None
+    return str(value.get("kind", "")) if isinstance(value, dict) else ""
+
+
+def load_network(folder: str | Path, model: MaskRcnnModel) -> torch.nn.Module:
+    """Return the network with its weights, in evaluation mode; loaded once per process, the last model is kept.
 
     Raises
     ------
     ChecksumError
         If the weights are not those that detector.json names.
     ModelError
-        If they do not fit the network.
+        If they do not fit the network, or are no safetensors.
     DependencyError
         If torchvision is missing or broken.
     """
-    network = build_mask_rcnn(
-        model.network, len(model.labels), score=settings.score, overlap=settings.overlap, most=settings.most
-    )
-    data = verify_file(Path(folder), model.weights)
-    return fill(network, read_weights(data, model.weights.path), model.id)
+    key = f"{model.digest()} {Path(folder).resolve()}"
+    with _LOCK:
+        if key not in _LOADED:
+            _LOADED.clear()
+            if not model.weights.path.lower().endswith(".safetensors"):
+                raise ModelError(f"{model.id}: a detector's weights are safetensors, given {model.weights.path!r}.")
+            network = build_mask_rcnn(model.network, len(model.labels))
+            data = verify_file(Path(folder), model.weights)
+            _LOADED[key] = fill(network, read_weights(data, model.weights.path), model.id)
+        return _LOADED[key]
 
 
 def write_detector(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .library import torchvision_library
 from .settings import NetworkSettings
@@ -11,9 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def build_mask_rcnn(
-    settings: NetworkSettings, classes: int, *, score: float = 0.05, overlap: float = 0.5, most: int = 100
-) -> torch.nn.Module:
+def build_mask_rcnn(settings: NetworkSettings, classes: int) -> torch.nn.Module:
     """Return a Mask R-CNN; no weights are fetched.
 
     The backbone's layers are normalised in groups, not over a batch: a training from scratch with two images a step
@@ -25,8 +25,6 @@ def build_mask_rcnn(
     settings : NetworkSettings
     classes : int
         Without the background.
-    score, overlap, most
-        What :class:`~medai.segment.detection.plane.settings.MaskRcnnSettings` says about them.
 
     Raises
     ------
@@ -63,10 +61,15 @@ def build_mask_rcnn(
         box_head=detection.faster_rcnn.TwoMLPHead(s.pyramid_width * 7 * 7, s.head_width),
         box_predictor=detection.faster_rcnn.FastRCNNPredictor(s.head_width, classes + 1),
         box_batch_size_per_image=s.boxes,
-        box_score_thresh=score,
-        box_nms_thresh=overlap,
-        box_detections_per_img=most,
         mask_head=detection.mask_rcnn.MaskRCNNHeads(s.pyramid_width, (s.pyramid_width,) * s.mask_layers, 1),
         mask_predictor=detection.mask_rcnn.MaskRCNNPredictor(s.pyramid_width, s.pyramid_width, classes + 1),
     )
     return network
+
+
+def choose(network: torch.nn.Module, *, score: float, overlap: float, most: int) -> None:
+    """Set which instances the network keeps; see :class:`~medai.segment.detection.plane.settings.MaskRcnnSettings`."""
+    heads: Any = network.roi_heads
+    # torchvision keeps what is above its threshold; here a score of just that is kept, too.
+    below = float(np.nextafter(np.float32(score), np.float32(-1)))
+    heads.score_thresh, heads.nms_thresh, heads.detections_per_img = below, overlap, most

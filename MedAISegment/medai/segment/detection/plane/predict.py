@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def chosen_device(wanted: str) -> str:
-    """Return ``cpu`` or ``cuda`` for what was asked for; ``auto`` takes CUDA where there is one.
+    """Return ``cpu`` or ``cuda`` for what was asked for; nothing takes CUDA where there is one.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def slice_instances(
             for raw in raw_instances(network, values[first : first + settings.batch], device):
                 found.append(
                     instances_of(
-                        raw, score=settings.score, mask=settings.mask, smallest=settings.smallest_pixels,
+                        raw, score=settings.shown, mask=settings.mask, smallest=settings.smallest_pixels,
                         most=settings.most,
                     )
                 )  # fmt: skip

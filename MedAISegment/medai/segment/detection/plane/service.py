@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +15,14 @@ from ...training.export import require_new_folder
 from ..result import Detections
 from .dataset import Entry, find_entries, load_picture, require_trainable, split_names
 from .findings import findings_of
+from .flags import border_flags, image_flags
 from .intensity import unit_values
 from .library import torchvision_library
 from .link import linked
 from .loop import train_network
 from .measure import LOW_SCORE, measure
 from .model import MaskRcnnModel, load_network, read_detector, write_detector
+from .network import choose
 from .predict import chosen_device, slice_instances
 from .seen import Seen
 from .settings import MaskRcnnRecipe, MaskRcnnSettings
@@ -36,7 +39,7 @@ def train(
     out: str | Path,
     *,
     checkpoint: str | Path | None = None,
-    device: str = "auto",
+    device: str = "",
     progress: ProgressFn = no_progress,
     cancel: CancelToken | None = None,
 ) -> dict[str, Any]:
@@ -53,7 +56,8 @@ def train(
     checkpoint : path, optional
         File that is written after each epoch.  If it is there, the training goes on from it, to the same weights as
         one that was never stopped; it is removed when the model folder is complete.
-    device : {"auto", "cpu", "cuda"}
+    device : {"", "cpu", "cuda"}
+        Empty: CUDA if there is one, else the CPU.
 
     Returns
     -------
@@ -109,8 +113,8 @@ def train(
     return result
 
 
-def run(
-    image: Volume,
+def detect(
+    volume: Volume,
     settings: MaskRcnnSettings | Mapping[str, Any],
     *,
     progress: ProgressFn = no_progress,
@@ -120,7 +124,7 @@ def run(
 
     Parameters
     ----------
-    image : Volume
+    volume : Volume
         Grey or RGB.  However its axes are stored, the same slices are looked at and the same is found.
     settings : MaskRcnnSettings or dict
         At least ``model``.
@@ -141,16 +145,16 @@ def run(
     """
     chosen, token = MaskRcnnSettings.parse(settings), cancel or CancelToken()
     folder = Path(chosen.model)
+    progress(0.0, "loading the model")
     model = read_detector(folder)
-    network = load_network(folder, model, chosen)
-    return _find(network, model, image, chosen, progress, token)
+    return _find(load_network(folder, model), model, volume, chosen, progress, token)
 
 
 def measure_model(
     folder: str | Path,
     entries: list[Entry],
     *,
-    device: str = "auto",
+    device: str = "",
     progress: ProgressFn = no_progress,
     cancel: CancelToken | None = None,
 ) -> dict[str, Any]:
@@ -167,9 +171,9 @@ def measure_model(
         See :func:`~medai.segment.detection.plane.measure.measure`.
     """
     token = cancel or CancelToken()
-    settings = MaskRcnnSettings(model=str(folder), score=LOW_SCORE, device=device)
+    settings = MaskRcnnSettings.parse({"model": str(folder), "score": LOW_SCORE, "device": device})
     model = read_detector(folder)
-    network = load_network(folder, model, settings)
+    network = load_network(folder, model)
 
     def find(volume: Volume) -> Detections:
         return _find(network, model, volume, settings, no_progress, token)
@@ -187,14 +191,18 @@ def _find(
 ) -> Detections:
     seen = Seen.of(image.geometry, settings.plane or model.image.plane)
     values = seen.look(unit_values(image, model.image))
+    flags = [*image.flags, *image_flags(image, values, model.description)]
     device = chosen_device(settings.device)
+    choose(network, score=settings.shown, overlap=settings.overlap, most=settings.most)
     planes = slice_instances(
         network, values, settings, device=device, progress=sub_progress(progress, 0.0, 0.95), cancel=cancel
     )
     things = linked(planes, settings.link)
-    facts = settings.to_dict()
-    facts["model"] = model.id
+    facts = {**settings.to_dict(), "model": model.id, "score": settings.shown}
     meta = {"model": model.id, "kind": model.kind, "device": device, "slices": len(planes), "settings": facts}
-    found = findings_of(things, seen, image.geometry, model.labels, flags=image.flags, meta=meta, name=image.name)
+    found = findings_of(things, seen, image.geometry, model.labels, flags=tuple(flags), meta=meta, name=image.name)
+    found = dataclasses.replace(found, flags=(*found.flags, *border_flags(found.items, image.geometry)))
+    if not settings.masks:
+        found = dataclasses.replace(found, items=tuple(d.replace(mask_label=None) for d in found.items), masks=None)
     progress(1.0, f"{len(found)} found")
     return found

@@ -13,6 +13,8 @@ from ...manifest import Description, LabelEntry
 KIND = "detector2d"
 """How a model folder's detector.json names this kind of detector."""
 Plane = Literal["auto", "axial", "coronal", "sagittal"]
+SHOWN = 0.5
+"""The score from which on an instance is shown by default."""
 LEVELS = 5
 """Levels of torchvision's feature pyramid: four of the ResNet and a pooled one."""
 
@@ -136,7 +138,8 @@ class MaskRcnnSettings(Settings):
     """How a trained Mask R-CNN is used."""
 
     model: str = Field(min_length=1, description="Model folder.")
-    score: float = Field(0.5, ge=0, le=1, description="Smallest score of an instance.")
+    score: float | None = Field(None, ge=0, le=1, description="Smallest score of an instance; None: 0.5.")
+    masks: bool = Field(True, description="False: boxes only.")
     mask: float = Field(0.5, gt=0, lt=1, description="A pixel belongs to an instance from this probability on.")
     overlap: float = Field(0.5, ge=0, le=1, description="Of two boxes of a class that overlap more, one is kept (IoU).")
     most: int = Field(100, ge=1, le=10_000, description="Most instances of a slice, the best ones.")
@@ -145,5 +148,10 @@ class MaskRcnnSettings(Settings):
     link: LinkSettings | None = Field(
         LinkSettings(), description="In a volume, join the instances of neighbouring slices; None: each slice alone."
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["", "cpu", "cuda"] = Field("", description="Empty: CUDA if there is one, else the CPU.")
     batch: int = Field(2, ge=1, le=64, description="Slices at once.")
+
+    @property
+    def shown(self) -> float:
+        """The smallest score that counts."""
+        return SHOWN if self.score is None else self.score
