@@ -27,7 +27,7 @@ CHUNK = 1 << 22
 
 
 def cached(folder: Path, files: CaseFiles, recipe: Recipe, make: Callable[[], Arrays], cancel: CancelToken) -> Arrays:
-    """Return image and classes of a case as read-only memory maps; make and write them if they are not there.
+    """Return image and classes of a case as memory maps (copy on write); make and write them if they are not there.
 
     A file that is damaged is written anew.  Several processes may use one folder.
 
@@ -65,7 +65,8 @@ def key_of(files: CaseFiles, recipe: Recipe, cancel: CancelToken) -> str:
 
 def _opened(image: Path, classes: Path) -> Arrays | None:
     try:
-        arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in (image, classes)]
+        # Copy on write: torch takes no read-only arrays, and nothing may change the files.
+        arrays = [np.load(path, mmap_mode="c", allow_pickle=False) for path in (image, classes)]
     except (OSError, ValueError, EOFError):
         return None
     kinds = [(array.ndim, array.dtype) for array in arrays]

@@ -109,7 +109,6 @@ def load_case(
     Returns
     -------
     Case
-        Read-only if it comes from the cache.
 
     Raises
     ------
