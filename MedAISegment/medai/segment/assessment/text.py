@@ -151,4 +151,4 @@ def _undefined(hd95: Spread, failed: int) -> str:
 def _came(row: OutsideRow) -> str:
     if row.status != "segmented":
         return cell(row.message)
-    return "; ".join(f"{cell(name)} {volume:.2f} mL" for name, volume in row.volumes_ml.items()) or "no label"
+    return "; ".join(f"{cell(name)} {volume:.2f} mL" for name, volume in sorted(row.volumes_ml.items())) or "no label"

@@ -116,11 +116,12 @@ def summary_text(found: Assessment, *, pictures: bool = True) -> str:
 def worst_lines(found: Assessment, *, folder: str = "", level: str = "##") -> list[str]:
     """Return the Markdown lines about the worst cases; pictures are linked below ``folder``."""
     lines: list[str] = []
-    for name, items in found.worst.items():
-        if not items:
-            continue
-        lines += [f"- {name}: " + ", ".join(f"{item['case']} (Dice {item['dice']})" for item in items)]
-    for name, items in found.worst.items():
+    # In the labels' order, whatever order a file gave them.
+    known = [(label.name, found.worst[label.name]) for label in found.summary if label.name in found.worst]
+    for name, items in known:
+        if items:
+            lines += [f"- {name}: " + ", ".join(f"{item['case']} (Dice {item['dice']})" for item in items)]
+    for name, items in known:
         for item in items:
             if item["picture"]:
                 lines += ["", f"![{name}: case {item['case']}]({folder}{item['picture']})"]
