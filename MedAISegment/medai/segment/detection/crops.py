@@ -104,8 +104,8 @@ class CropSamples:
         crop, grid = crop_around(volume, centre, self.recipe.prepare, self.entry)
         both = with_box(crop, box, scene.volume.geometry, grid)
         mask = _mask(scene, item, grid)
-        axes = [axis for axis in range(3) if generator.uniform() < 0.5]
-        both = np.flip(both, [axis + 1 for axis in axes])
+        axes = tuple(axis for axis in range(3) if generator.uniform() < 0.5)
+        both = np.flip(both, tuple(axis + 1 for axis in axes))
         return np.ascontiguousarray(both), np.ascontiguousarray(np.flip(mask, axes))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medai.core.geometry import FloatArray, Geometry
-from medai.core.labelmap import LabelMap, Segment
+from medai.core.labelmap import Code, LabelMap, Segment
 from medai.core.progress import CancelToken, ProgressFn
 from medai.core.resample import resample_array
 from medai.core.volume import Volume
@@ -117,7 +117,7 @@ def _inside(low: FloatArray, high: FloatArray, first: npt.NDArray[np.int_], shap
     return k, j, i
 
 
-def _codes(item: Detection, manifest: DetectorManifest) -> tuple[object, ...]:
+def _codes(item: Detection, manifest: DetectorManifest) -> tuple[Code | None, Code | None]:
     segment = manifest.labels[item.label - 1].to_segment()
     return segment.category, segment.type
 

@@ -72,7 +72,7 @@ def shipped_detectors() -> list[DetectorModel]:
     """Return the detectors that come with MedAI; a broken one is left out."""
     # As with other models: beside the package in a checkout and in Slicer, inside it in a wheel.
     package = Path(__file__).resolve().parent.parent.parent
-    found = {}
+    found: dict[str, DetectorModel] = {}
     for root in (package.parent / "Resources" / FOLDER, package / "_resources" / FOLDER):
         for file in sorted(root.glob(f"*/{MANIFEST}")):
             try:

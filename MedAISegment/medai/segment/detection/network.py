@@ -7,13 +7,14 @@ matches anchors, which is done here without it.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .manifest import AnchorEntry, DetectorNetwork, MaskEntry, RetinaNet3DSettings, SelectEntry
 
 if TYPE_CHECKING:
     import torch
 
+ALPHA, GAMMA = 0.25, 2.0
 BALANCE = {"batch_size_per_image": 64, "positive_fraction": 0.3, "min_neg": 16, "pool_size": 20}
 """Anchors that count in the loss of an image: hard negatives against positives, as in MONAI's LUNA16 example."""
 
@@ -38,15 +39,19 @@ def build_detector(
     levels: int,
     select: SelectEntry | None = None,
     *,
+    loss: Literal["focal", "hard_negatives"] = "focal",
     reduced: bool = False,
 ) -> torch.nn.Module:
     """Wrap a network in MONAI's detector: losses in training, boxes along K, J, I in evaluation.
 
-    Adaptive training sample selection (Zhang et al., CVPR 2020) matches anchors; hard negatives are sampled; boxes are
-    regressed with a smooth L1 loss on encoded offsets.
+    Adaptive training sample selection (Zhang et al., CVPR 2020) matches anchors; boxes are regressed with a smooth L1
+    loss on encoded offsets.
 
     Parameters
     ----------
+    loss : {"focal", "hard_negatives"}
+        Of the classes: the focal loss over all anchors, by the number of positive ones (Lin et al., ICCV 2017), or the
+        cross-entropy over positives and the hardest negatives.
     reduced : bool
         Compute the network in bfloat16, and everything after it in float32.
     """
@@ -58,9 +63,12 @@ def build_detector(
     )
     detector: Any = _detector_class()(_reduced(network) if reduced else network, generator)
     detector.set_atss_matcher(num_candidates=4, center_in_gt=False)
-    detector.set_hard_negative_sampler(**BALANCE)
-    loss = torch.nn.SmoothL1Loss(beta=1 / 9, reduction="mean")
-    detector.set_box_regression_loss(loss, encode_gt=True, decode_pred=False)
+    if loss == "hard_negatives":
+        detector.set_hard_negative_sampler(**BALANCE)
+    else:
+        detector.set_cls_loss(_focal_class()())
+    smooth = torch.nn.SmoothL1Loss(beta=1 / 9, reduction="mean")
+    detector.set_box_regression_loss(smooth, encode_gt=True, decode_pred=False)
     chosen = select or SelectEntry()
     detector.set_box_selector_parameters(
         score_thresh=chosen.score, topk_candidates_per_level=500, nms_thresh=chosen.nms, detections_per_img=chosen.most
@@ -69,13 +77,39 @@ def build_detector(
     return trained
 
 
+def focal_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the focal loss by the number of positives: alpha 0.25 for them, gamma 2 (Lin et al., ICCV 2017, eq. 5).
+
+    MONAI's ``FocalLoss`` cannot divide by the positives, and a mean over the thousands of empty anchors would vanish.
+    """
+    import torch
+
+    plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    wrong = torch.sigmoid(logits) * (1 - 2 * target) + target
+    weight = ALPHA * target + (1 - ALPHA) * (1 - target)
+    value: torch.Tensor = (weight * wrong**GAMMA * plain).sum() / target.sum().clamp(min=1)
+    return value
+
+
+@cache
+def _focal_class() -> Any:
+    import torch
+
+    class Focal(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            """Return :func:`focal_loss`."""
+            return focal_loss(logits, target)
+
+    return Focal
+
+
 @cache
 def _detector_class() -> Any:
     """Return MONAI's detector with a matching step that does not ask torchvision for its own matcher's class."""
     import torch
     from monai.apps.detection.networks.retinanet_detector import RetinaNetDetector
 
-    class Detector(RetinaNetDetector):
+    class Detector(RetinaNetDetector):  # type: ignore[misc]
         """As MONAI's, for adaptive training sample selection only."""
 
         def compute_anchor_matched_idxs(
@@ -115,7 +149,7 @@ def _extractor(settings: RetinaNet3DSettings) -> torch.nn.Module:
 
     norm = ("group", {"num_groups": 8})
 
-    class Extractor(torch.nn.Module):
+    class Extractor(torch.nn.Module):  # type: ignore[misc]
         """Residual levels of stride 2, 4, ... under a feature pyramid."""
 
         def __init__(self) -> None:
@@ -143,7 +177,7 @@ def _reduced(network: torch.nn.Module) -> torch.nn.Module:
     """Return the network with its layers computed in bfloat16; it shares the weights."""
     import torch
 
-    class Reduced(torch.nn.Module):
+    class Reduced(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.network = network

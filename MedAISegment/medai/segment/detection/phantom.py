@@ -50,7 +50,8 @@ def thorax_phantom(seed: int | tuple[int, ...], settings: PhantomSettings | None
     size = np.maximum(8, np.round(np.asarray(chosen.size_mm) / np.asarray(chosen.spacing))).astype(int)
     i, j, k = (int(n) for n in size)
     grid = Geometry.from_spacing((k, j, i), chosen.spacing)
-    grid = Geometry.from_spacing((k, j, i), chosen.spacing, tuple(-float(x) for x in grid.centre))
+    x, y, z = (-float(value) for value in grid.centre)
+    grid = Geometry.from_spacing((k, j, i), chosen.spacing, (x, y, z))
     s, a, r = np.meshgrid(*(_line(grid, axis) for axis in (2, 1, 0)), indexing="ij", sparse=True)
     vary = generator.uniform(0.92, 1.08, 12)
     half_r, half_a = 0.45 * chosen.size_mm[0] * vary[0], 0.44 * chosen.size_mm[1] * vary[1]

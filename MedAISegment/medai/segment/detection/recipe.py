@@ -50,10 +50,25 @@ class WindowSettings(Settings):
     """How training windows are drawn and changed."""
 
     inside: float = Field(0.85, ge=0, le=1, description="Share of windows near a finding or a place for one.")
+    distinct: int = Field(
+        0,
+        ge=0,
+        le=20_000,
+        description="So many windows are drawn and used again, mirrored anew; 0: each is drawn anew.",
+    )
     count: tuple[int, int] = Field((0, 3), description="Synthetic nodules in a window.")
     shift_hu: float = Field(20.0, ge=0, description="Largest shift of all values.")
     scale: float = Field(0.04, ge=0, lt=1, description="Largest relative change of all values, about air.")
     noise_hu: float = Field(15.0, ge=0, description="Largest SD of more noise.")
+
+
+class PhantomPool(Settings):
+    """Generated chests to train on, beside real backgrounds."""
+
+    count: int = Field(8, ge=0, le=1000)
+    seed: int = Field(1, ge=0, lt=2**32)
+    in_plane_mm: tuple[float, float] = Field((1.4, 2.4), description="Voxel size along I and J, uniform between these.")
+    slice_mm: tuple[float, float] = (1.25, 3.0)
 
 
 class DetectorRecipe(Settings):
@@ -66,9 +81,15 @@ class DetectorRecipe(Settings):
     window: tuple[int, int, int] = (48, 48, 48)
     network: DetectorNetwork = DetectorNetwork()
     anchors: AnchorEntry = AnchorEntry()
+    loss: Literal["focal", "hard_negatives"] = Field(
+        "focal",
+        description="focal: over all anchors (Lin et al., ICCV 2017). hard_negatives: cross-entropy over a sample, as "
+        "in MONAI's LUNA16 example.",
+    )
     select: SelectEntry = SelectEntry()
     mask: MaskEntry | None = MaskEntry()
     synthesis: SynthesisSettings = SynthesisSettings()
+    phantoms: PhantomPool = PhantomPool()
     windows: WindowSettings = WindowSettings()
     optimiser: DetectorOptimiser = DetectorOptimiser()
     mask_optimiser: DetectorOptimiser = DetectorOptimiser(epochs=10, batch=8, warmup_steps=20)

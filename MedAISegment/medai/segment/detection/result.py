@@ -24,6 +24,7 @@ from medai.core.table import Column, Table
 Triple = tuple[float, float, float]
 Matrix = tuple[Triple, Triple, Triple]
 FloatArray = npt.NDArray[np.float64]
+Corner = Sequence[float] | FloatArray
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,7 @@ class Detection:
             raise InputError(f"A finding's label must be 1 or more, given {self.label}.")
 
     @classmethod
-    def of(
-        cls, geometry: Geometry, low: Sequence[float], high: Sequence[float], score: float = 1.0, **more: Any
-    ) -> Detection:
+    def of(cls, geometry: Geometry, low: Corner, high: Corner, score: float = 1.0, **more: Any) -> Detection:
         """Make a finding from its corners (I, J, K, edge coordinates) in an image's grid."""
         if len(low) != 3 or len(high) != 3:
             raise InputError("A finding's box needs three numbers a corner, along I, J and K.")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from medai.core.errors import DependencyError, DeviceError
+from medai.core.errors import DependencyError, DeviceError, ModelError
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 from medai.core.settings import Settings
 from medai.core.volume import Volume
@@ -98,18 +98,42 @@ def run_detector(
     found = find_boxes(prepared.array, detector, manifest.window, select, device=device, progress=part, cancel=token)
     boxes = boxes_between(kji(found.boxes), prepared.grid, volume.geometry)
     items = _items(boxes, found, volume, model, score)
-    masks = None
-    if chosen.masks and networks.masks is not None:
-        part = sub_progress(progress, 0.8, 1.0)
-        network = networks.masks.to(device)
-        items, masks = add_masks(volume, items, network, manifest, device=device, progress=part, cancel=token)
     flags += border_flags(items, volume.geometry)
     meta = {**facts(model, select, score), "windows": found.windows, "device": device}
+    result = Detections(items, volume.geometry, tuple(flags), None, meta, volume.name)
+    if chosen.masks and networks.masks is not None:
+        part = sub_progress(progress, 0.8, 1.0)
+        result = with_masks(model, volume, result, device=device, progress=part, cancel=token)
     meta["seconds"] = round(time.monotonic() - started, 3)
-    if masks is not None:
-        masks = masks.replace(flags=tuple(flags), meta=meta)
     progress(1.0, f"{len(items)} found")
-    return Detections(items, volume.geometry, tuple(flags), masks, meta, volume.name)
+    return dataclasses.replace(result, meta=meta)
+
+
+def with_masks(
+    model: DetectorModel,
+    volume: Volume,
+    found: Detections,
+    *,
+    device: str = "cpu",
+    progress: ProgressFn = no_progress,
+    cancel: CancelToken | None = None,
+) -> Detections:
+    """Run the second stage on findings in an image.
+
+    Raises
+    ------
+    ModelError
+        If the detector has none.
+    """
+    network = _networks(model).masks
+    if network is None:
+        raise ModelError(f"The detector {model.id!r} makes no masks.")
+    items, masks = add_masks(
+        volume, found.items, network.to(device), model.manifest, device=device, progress=progress,
+        cancel=cancel or CancelToken(),
+    )  # fmt: skip
+    masks = masks.replace(flags=found.flags, meta=dict(found.meta))
+    return dataclasses.replace(found, items=items, masks=masks)
 
 
 def facts(model: DetectorModel, select: SelectEntry, score: float) -> dict[str, Any]:
@@ -162,8 +186,3 @@ def _device(wanted: str) -> str:
     if wanted == "cuda" and not there:
         raise DeviceError("There is no CUDA device.", hint="Choose the CPU.")
     return wanted or ("cuda" if there else "cpu")
-
-
-def without_masks(found: Detections) -> Detections:
-    """Return the findings without their masks, for work that needs boxes only."""
-    return dataclasses.replace(found, masks=None, items=tuple(item.replace(mask_label=None) for item in found.items))

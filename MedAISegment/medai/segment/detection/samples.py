@@ -74,6 +74,7 @@ class WindowSamples:
         self.recipe, self.sources = recipe, tuple(sources)
         self._prepare = recipe.prepare.model_copy(update={"crop": "none"})
         self._spots = [_spots(source) for source in self.sources]
+        self._kept: dict[int, Window] = {}
 
     def __len__(self) -> int:
         return self.recipe.optimiser.steps * self.recipe.optimiser.batch
@@ -124,9 +125,22 @@ class WindowSamples:
         return Scene(part, Detections((), part.geometry), centre)
 
     def sample(self, epoch: int, position: int) -> Window:
-        """Return one window."""
+        """Return one window, mirrored at random."""
         recipe = self.recipe
-        generator = np.random.default_rng(np.random.SeedSequence([recipe.seed, 1, epoch, position]))
+        generator = np.random.default_rng(np.random.SeedSequence([recipe.seed, 3, epoch, position]))
+        if recipe.windows.distinct:
+            number = int(generator.integers(recipe.windows.distinct))
+            if number not in self._kept:
+                self._kept[number] = self._drawn(np.random.SeedSequence([recipe.seed, 4, number]))
+            drawn = self._kept[number]
+        else:
+            drawn = self._drawn(np.random.SeedSequence([recipe.seed, 1, epoch, position]))
+        axes = tuple(axis for axis in range(3) if generator.uniform() < 0.5)
+        image = np.ascontiguousarray(np.flip(drawn.image, tuple(axis + 1 for axis in axes)))
+        return Window(image, flipped(drawn.boxes, axes, recipe.window), drawn.labels)
+
+    def _drawn(self, seed: np.random.SeedSequence) -> Window:
+        recipe, generator = self.recipe, np.random.default_rng(seed)
         reach = max(n * s for n, s in zip(recipe.window, spacing_kji(recipe.prepare), strict=True)) / 2
         scene = self.scene(generator, reach, recipe.windows.count)
         image = varied(scene.volume, recipe, generator)
@@ -137,9 +151,7 @@ class WindowSamples:
         boxes = kji(boxes_between(scene.truth.boxes(), scene.volume.geometry, prepared.grid)) - np.tile(start, 2)
         boxes, kept = clipped(boxes, recipe.window)
         labels = np.array([item.label - 1 for item in scene.truth.items], dtype=np.int64)[kept]
-        axes = [axis for axis in range(3) if generator.uniform() < 0.5]
-        window = np.ascontiguousarray(np.flip(window, [axis + 1 for axis in axes]))
-        return Window(window, flipped(boxes, axes, recipe.window), labels)
+        return Window(window, boxes, labels)
 
 
 def spacing_kji(settings: PrepareSettings) -> tuple[float, float, float]:

@@ -72,7 +72,7 @@ def train_boxes(
     network = build_retinanet(recipe.network, recipe.anchors, len(recipe.labels))
     o = recipe.optimiser
     detector: Any = build_detector(
-        network, recipe.anchors, recipe.network.settings.levels, reduced=o.precision == "bfloat16"
+        network, recipe.anchors, recipe.network.settings.levels, loss=recipe.loss, reduced=o.precision == "bfloat16"
     )
 
     def loss(epoch: int, step: int) -> torch.Tensor:
