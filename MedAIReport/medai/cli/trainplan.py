@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .traintext import parse_labels
 
@@ -100,7 +100,7 @@ def _planned(wanted: Wanted, data: Path, progress: Any, cancel: Any) -> tuple[An
     print_ = fingerprint(
         found, allow_empty=wanted.allow_empty, progress=sub_progress(progress, 0.0, 0.02), cancel=cancel
     )
-    device = wanted.device if wanted.device in ("cpu", "cuda") else _device()
+    device: Literal["cpu", "cuda"] = "cpu" if wanted.device == "cpu" else _device()
     more: dict[str, Any] = {}
     memory = wanted.memory_gib * 1024 or (_gpu_mib() if device == "cuda" else 0)
     if memory:
@@ -129,7 +129,7 @@ def _id(name: str) -> str:
     return plain or "model"
 
 
-def _device() -> str:
+def _device() -> Literal["cpu", "cuda"]:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -140,4 +140,4 @@ def _gpu_mib() -> float:
 
     if not torch.cuda.is_available():
         return 0.0
-    return 0.8 * torch.cuda.get_device_properties(0).total_memory / 2**20
+    return float(0.8 * torch.cuda.get_device_properties(0).total_memory / 2**20)

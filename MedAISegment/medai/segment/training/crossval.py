@@ -142,7 +142,10 @@ def finished(folder: Path, recipe: Recipe, split: Split) -> bool:
 
 
 def _numbered(progress: ProgressFn, number: int, folds: int) -> ProgressFn:
-    return lambda fraction, message="": progress(fraction, f"fold {number} of {folds}: {message}")
+    def told(fraction: float, message: str = "") -> None:
+        progress(fraction, f"fold {number} of {folds}: {message}")
+
+    return told
 
 
 def _named(tell: Callable[[str], None], number: int) -> Callable[[str], None]:

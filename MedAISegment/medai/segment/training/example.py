@@ -17,7 +17,7 @@ from medai.core.labelmap import LabelMap, Segment
 from medai.core.progress import CancelToken, ProgressFn, no_progress
 from medai.core.volume import Volume
 
-SHAPE = (48, 48, 48)
+SHAPE = (32, 32, 32)
 CASES = 24
 LABELS = {1: "Body", 2: "Core"}
 _COLORS = {1: (0.9, 0.62, 0.0), 2: (0.34, 0.71, 0.91)}
@@ -74,16 +74,16 @@ def write_example(
 
 
 def _drawn(random: np.random.Generator) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]:
-    body = _ellipsoid(random, centre=(20, 28), radii=(9, 14))
+    body = _ellipsoid(random, centre=(13, 19), radii=(6, 9.5))
     centre, radii, turn = body
     inside = _distance(centre, radii, turn) < 1
-    core = _distance(centre + random.uniform(-1.5, 1.5, 3), radii * random.uniform(0.4, 0.55), turn) < 1
+    core = _distance(centre + random.uniform(-1, 1, 3), radii * random.uniform(0.4, 0.55), turn) < 1
     labels = np.where(inside & core, 2, np.where(inside, 1, 0)).astype(np.uint8)
     level = {0: random.uniform(90, 120), 1: random.uniform(170, 210), 2: random.uniform(125, 150)}
     image = np.choose(labels, [level[0], level[1], level[2]]).astype(np.float64)
     # Blobs as bright as the organ, but small: brightness alone does not tell what belongs to it.
     for _ in range(6):
-        blob = _distance(*_ellipsoid(random, centre=(4, 44), radii=(2, 4))) < 1
+        blob = _distance(*_ellipsoid(random, centre=(3, 29), radii=(1.5, 2.8))) < 1
         image[blob & ~inside] = level[1] * random.uniform(0.9, 1.05)
     grid = np.indices(SHAPE).astype(np.float64) / SHAPE[0] - 0.5
     shading = 1 + np.tensordot(random.uniform(-0.2, 0.2, 3), grid, 1)

@@ -11,7 +11,7 @@ import numpy as np
 from medai.core.errors import InputError
 from medai.core.geometry import Geometry
 from medai.core.labelmap import LabelMap
-from medai.core.progress import CancelToken, ProgressFn
+from medai.core.progress import CancelToken, ProgressFn, no_progress
 
 from ..assessment.measure import software
 from ..assessment.result import Assessment
@@ -95,7 +95,7 @@ class MapSource:
 
         model = read_model(folder)
         network = load_network(model, cancel=cancel)
-        maps = self._maps(names, lambda fraction, message="": None, cancel)
+        maps = self._maps(names, no_progress, cancel)
         count = IMAGES_PER_MAP * len(maps)
         optimiser = self._recipe.optimiser.model_copy(update={"samples_per_epoch": count})
         recipe = self._recipe.model_copy(update={"optimiser": optimiser})
@@ -114,8 +114,10 @@ class MapSource:
             with torch.inference_mode():
                 scores = network(torch.from_numpy(image)[None])
             found = scores[0].argmax(0).numpy()
-            pair = (LabelMap(numbers[array], grid, segments) for array in (found, classes))
-            for score in compare(*pair, {"match": "labels"}, case=f"{name}-image{seen[name]}", cancel=cancel):
+            result, reference = (LabelMap(numbers[array], grid, segments) for array in (found, classes))
+            for score in compare(
+                result, reference, {"match": "labels"}, case=f"{name}-image{seen[name]}", cancel=cancel
+            ):
                 title = next(entry.name for entry in recipe.labels if entry.label == score.label)
                 rows.append(Row.of(score, subject=subject_of(name), name=title, flags=()))
             progress((position + 1) / count, f"measuring on made image {position + 1} of {count}")

@@ -9,7 +9,7 @@ import numpy as np
 from .augment import patch_transform
 from .cases import Case
 from .recipe import Recipe
-from .samples import Sample, digest_of, order_of, seed_of
+from .samples import Sample, digest_of, one_thread, order_of, seed_of
 
 
 class PatchSamples:
@@ -41,7 +41,8 @@ class PatchSamples:
         # A transform of its own: threads that share one would take each other's random numbers.
         transform = patch_transform(self._recipe, seed_of(seed, epoch, position))
         image = case.image if case.image.ndim == 4 else case.image[None]
-        made = transform({"image": np.asarray(image), "classes": np.asarray(case.classes[None]).astype(np.float32)})
+        with one_thread():
+            made = transform({"image": np.asarray(image), "classes": np.asarray(case.classes[None]).astype(np.float32)})
         return (
             np.ascontiguousarray(np.asarray(made["image"]), dtype=np.float32),
             np.ascontiguousarray(np.asarray(made["classes"])[0]).astype(np.uint8),

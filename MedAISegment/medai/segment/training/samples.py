@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -56,6 +57,23 @@ def order_of(seed: int, epoch: int, cases: int, samples: int) -> list[int]:
     random = np.random.default_rng([seed, epoch])
     rounds = [random.permutation(cases) for _ in range(-(-samples // cases))]
     return [int(x) for x in np.concatenate(rounds)[:samples]]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in the calling thread alone.
+
+    A patch goes through dozens of operations of a fraction of a millisecond.  Shared among threads, each of them ends
+    with waiting for the slowest, which on a busy machine costs ten times the work itself.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def batches(samples: Samples, epoch: int, batch: int, workers: int) -> Iterator[Batch]:
