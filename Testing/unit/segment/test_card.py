@@ -120,6 +120,14 @@ def test_folds_alone_are_shown_pooled(manifest, recipe, assessment):
     assert "## Measured on" not in text
 
 
+def test_numbers_of_the_end_of_a_training_have_a_command_too(manifest, recipe, assessment):
+    folds = [assessment(sha=c * 64, prefix=c).replace(commands=()) for c in "de"]
+    found = assessment().replace(commands=())
+    text = model_card(manifest, recipe, HISTORY, SPLIT, assessment=found, folds=folds)
+    assert "medai models measure tiny --data set --cases held-back --out measured\n" in text
+    assert "medai models measure fold-2 --data set --cases held-back --out measured-2\n" in text
+
+
 @pytest.fixture
 def folder(manifest, recipe, tmp_path):
     root = tmp_path / "tiny"
@@ -158,6 +166,7 @@ def test_a_card_is_rewritten_and_can_be_rewritten_from_what_is_stored(folder, as
         path.unlink()
     assert rewrite_card(folder).read_text("utf-8") == text
     assert rewrite_card(folder, [folder / "assessment.json"]).read_text("utf-8") == text
+    assert rewrite_card(folder, [folder / "cross_validation.json"]).read_text("utf-8") == text
     assert not list(folder.glob(".medai-*"))
 
 

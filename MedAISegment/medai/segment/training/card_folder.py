@@ -40,7 +40,7 @@ def rewrite_card(folder: str | Path, assessments: Sequence[str | Path] = ()) -> 
         A model folder that training wrote, with ``recipe.json``, ``split.json`` and ``training.json``.
     assessments : sequence of path
         Files that ``medai models measure`` wrote: of this model's weights, of the folds of its cross-validation in
-        their order, or both.
+        their order, or both; also the ``cross_validation.json`` of a training in folds.
 
     Returns
     -------
@@ -95,11 +95,14 @@ def rewrite_card(folder: str | Path, assessments: Sequence[str | Path] = ()) -> 
 def _sorted(
     root: Path, manifest: Manifest, paths: list[Path]
 ) -> tuple[Assessment | None, Path | None, list[Assessment]]:
-    """Return the assessment of these weights, its file, and the others."""
+    """Return the assessment of these weights, its folder if that is another one than the model's, and the others."""
     own: Assessment | None = None
     source: Path | None = None
-    folds = []
+    folds: list[Assessment] = []
     for path in paths:
+        if path.name == FOLDS:
+            folds += _read_folds(path)
+            continue
         found = Assessment.read(path / FILE if path.is_dir() else path)
         if found.model["weights_sha256"] != manifest.weights_sha256:
             folds.append(found)
@@ -174,8 +177,8 @@ def _read_folds(path: Path) -> list[Assessment]:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         value = None
-    if not isinstance(value, dict) or value.get("schema") != _SCHEMA or not isinstance(value.get("folds"), list):
-        raise InputError(f"{path.parent.name}/{path.name} is damaged.", hint="Give the folds' assessments again.")
+    if not isinstance(value, dict) or not isinstance(value.get("folds"), list):
+        raise InputError(f"{path.parent.name}/{path.name} holds no folds.", hint="Give the folds' assessments.")
     return [Assessment.from_dict(fold, where=path.name) for fold in value["folds"]]
 
 

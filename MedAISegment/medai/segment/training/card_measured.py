@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from ..assessment.choice import HELD_BACK
@@ -83,9 +84,9 @@ def outside_section(found: Assessment) -> list[str]:
 
 def repeat_section(found: Assessment | None, folds: Sequence[Assessment]) -> list[str]:
     """Return the commands that give the card's numbers, and what computed them; nothing without an assessment."""
-    commands = list(found.commands) if found else []
-    for fold in folds:
-        commands += [line for line in fold.commands if line not in commands]
+    commands = _commands(found, str(found.model["id"]), "measured") if found else []
+    for number, fold in enumerate(folds, start=1):
+        commands += _commands(fold, f"fold-{number}", f"measured-{number}")
     if not commands:
         return []
     software = dict(found.software) if found else dict(folds[0].software)
@@ -93,13 +94,22 @@ def repeat_section(found: Assessment | None, folds: Sequence[Assessment]) -> lis
         "## How to repeat the numbers",
         "",
         "```sh",
-        *commands,
+        *dict.fromkeys(commands),
         "```",
         "",
         "The columns are explained in `docs/measuring-models.md`. Computed with "
         f"{', '.join(f'{name} {version}' for name, version in sorted(software.items()))}.",
         "",
     ]
+
+
+def _commands(found: Assessment, model: str, out: str) -> list[str]:
+    """Return the assessment's own commands, or the one that measures a model as its training did at the end."""
+    if found.commands:
+        return list(found.commands)
+    which = HELD_BACK if found.data["chosen"] == HELD_BACK else "all"
+    words = ["medai", "models", "measure", model, "--data", found.data["name"] or "FOLDER", "--cases", which]
+    return [shlex.join([*words, "--out", out])]
 
 
 def _seen(found: Assessment) -> str:
