@@ -13,12 +13,16 @@ from medai.core.resample import reorient_plan
 from medai.core.volume import Volume
 
 from ..boxes import Box
+from ..morphology import opened
 from .phantom import Background
 
 Side = Literal["left", "right", "both"]
 LUNGS = (10, 11, 12, 13, 14)
 """TotalSegmentator's labels of the lobes of the lungs (version 2)."""
 AERATED_HU = -500.0
+EMPTY_HU = -950.0
+OPENING_MM = 2.0
+LEAST_MM3 = 10_000.0
 
 
 def lungs_of(volume: Volume, labels: LabelMap, numbers: Iterable[int] = LUNGS) -> npt.NDArray[np.bool_]:
@@ -56,3 +60,21 @@ def half(volume: Volume, side: Literal["left", "right"]) -> Box:
     parts = [slice(0, n) for n in volume.geometry.shape]
     parts[axis] = slice(size - size // 2, size) if upper else slice(0, size // 2)
     return parts[0], parts[1], parts[2]
+
+
+def aerated_lung(volume: Volume) -> npt.NDArray[np.bool_]:
+    """Return aerated lung without a segmentation: -950 to -500 HU, opened by 2 mm, in parts of at least 10 mL.
+
+    Air around the patient and in the bowel is darker, and only a rim of it is left, which the opening removes.
+    """
+    from scipy import ndimage
+
+    mask = (volume.array > EMPTY_HU) & (volume.array < AERATED_HU)
+    kept = opened(mask, OPENING_MM, volume.geometry.spacing_kji)
+    parts, count = ndimage.label(kept)
+    if not count:
+        return np.asarray(kept)
+    sizes = np.bincount(parts.reshape(-1)) * volume.geometry.voxel_volume_mm3
+    large = sizes >= LEAST_MM3
+    large[0] = False
+    return np.asarray(large[parts])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -69,6 +70,23 @@ def scans_with_nodules(
         background = backgrounds[number % len(backgrounds)]
         planted = plant(background.volume, background.place, settings, seed=(seed, number))
         yield f"{background.name} {number + 1:03d}".strip(), planted
+
+
+def with_ignored(truth: Detections, labels: LabelMap) -> Detections:
+    """Add what a label map marks as findings that count neither way.
+
+    Raises
+    ------
+    GeometryError
+        If the labels lie on another grid.
+    """
+    truth.geometry.require_same(labels.geometry, "labels'")
+    boxes = label_boxes(labels.array, [segment.label for segment in labels.segments])
+    more = tuple(
+        Detection.of(truth.geometry, (i.start, j.start, k.start), (i.stop, j.stop, k.stop), name="Ignored", ignore=True)
+        for k, j, i in boxes.values()
+    )
+    return dataclasses.replace(truth, items=truth.items + more)
 
 
 def labelled_from(volume: Volume, labels: LabelMap, name: str = "", *, kind: str = "Nodule") -> Labelled:
