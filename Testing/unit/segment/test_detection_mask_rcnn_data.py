@@ -1,12 +1,12 @@
 """Data sets of 2D images: reading, refusing, slices however they are stored, targets and repeatable samples."""
 
-import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
 from medai.core.errors import GeometryError, InputError, SettingsError, UnsupportedInput
 from medai.core.geometry import Geometry
+from medai.core.io import write_volume
 from medai.core.volume import Volume
 from medai.segment.detection.plane.dataset import (
     find_entries,
@@ -15,6 +15,7 @@ from medai.segment.detection.plane.dataset import (
     require_trainable,
     split_names,
 )
+from medai.segment.detection.plane.domain import appearance, domain_flags, usual_ranges
 from medai.segment.detection.plane.intensity import unit_values
 from medai.segment.detection.plane.samples import PlaneSamples, augmented, channels_first
 from medai.segment.detection.plane.seen import Seen
@@ -100,7 +101,9 @@ def test_a_mask_of_another_size_is_refused(data, recipe):
 
 def test_a_picture_with_a_nifti_mask_is_refused(data, recipe):
     (data / "masks" / "cell_000.png").unlink()
-    nib.save(nib.Nifti1Image(np.zeros((48, 48, 1), np.uint8), np.eye(4)), data / "masks" / "cell_000.nii.gz")
+    write_volume(
+        Volume(np.zeros((1, 48, 48), np.uint8), Geometry.from_spacing((1, 48, 48))), data / "masks/cell_000.nii.gz"
+    )
     with pytest.raises(InputError, match="one of image and mask"):
         read_pair(find_entries(data, recipe)[0])
 
@@ -108,10 +111,10 @@ def test_a_picture_with_a_nifti_mask_is_refused(data, recipe):
 def test_nan_pixels_are_refused(tmp_path, recipe):
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
-    array = np.zeros((8, 8, 1), np.float32)
-    array[2, 2, 0] = np.nan
-    nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "images" / "a.nii")
-    nib.save(nib.Nifti1Image(np.zeros((8, 8, 1), np.uint8), np.eye(4)), tmp_path / "masks" / "a.nii")
+    array, grid = np.zeros((1, 8, 8), np.float32), Geometry.from_spacing((1, 8, 8))
+    array[0, 2, 2] = np.nan
+    write_volume(Volume(array, grid), tmp_path / "images" / "a.nii")
+    write_volume(Volume(np.zeros((1, 8, 8), np.uint8), grid), tmp_path / "masks" / "a.nii")
     with pytest.raises(InputError, match="NaN"):
         load_picture(find_entries(tmp_path, recipe)[0], recipe)
 
@@ -271,3 +274,21 @@ def test_an_epoch_shows_every_slice_with_an_instance_once_and_some_empty_ones(da
     one, other = samples.sample(4, 2), PlaneSamples(pictures, recipe).sample(4, 2)
     assert np.array_equal(one[0], other[0])
     assert np.array_equal(one[1].masks, other[1].masks)
+
+
+def test_images_unlike_the_training_images_are_flagged():
+    random = np.random.default_rng(0)
+    seen = [(cells(1, n, SMALL)[0] / 255).astype(np.float32) for n in range(8)]
+    usual = usual_ranges(seen)
+    new = [(cells(2, n, SMALL)[0] / 255).astype(np.float32) for n in range(20)]
+    assert sum(bool(domain_flags([plane], usual)) for plane in new) <= 2
+    noise = np.clip(0.45 + 0.1 * random.standard_normal((48, 48)), 0, 1).astype(np.float32)
+    # Mean of |a - b| of two independent normal numbers: 2 / sqrt(pi) standard deviations.
+    assert appearance(noise)["roughness"] == pytest.approx(2 / np.sqrt(np.pi), rel=0.05)
+    assert "DOMAIN_OOD" in [flag.code for flag in domain_flags([noise], usual)]
+    flat = np.zeros((48, 48), np.float32)
+    assert appearance(flat) == {"brightness": 0.0, "spread": 0.0, "roughness": 0.0}
+    assert len(domain_flags([flat], usual)) == 3
+    # One odd slice among many is none of the volume's.
+    assert domain_flags([*seen, flat], usual) == []
+    assert domain_flags([flat], {}) == []

@@ -193,7 +193,8 @@ def test_boxes_only_a_score_of_its_own_and_flags(trained, data):
     assert shown.meta["settings"]["score"] == 0.5
     assert [flag.code for flag in found.flags if flag.code == "ORIENT_UNKNOWN"]
     flat = detect(Volume(np.full((1, 32, 32), 3.0), Geometry.from_spacing((1, 32, 32))), settings)
-    assert "INT_CONSTANT" in [flag.code for flag in flat.flags]
+    assert {"INT_CONSTANT", "DOMAIN_OOD"} <= {flag.code for flag in flat.flags}
+    assert "DOMAIN_OOD" not in [flag.code for flag in found.flags]
 
 
 def test_a_volume_gives_the_same_objects_however_it_is_stored(trained, data):

@@ -20,6 +20,7 @@ from ...models.weights import fill, read_weights
 from ...training.export import WEIGHTS, require_new_folder, write_pretty, write_weights
 from ..manifest import MANIFEST
 from .card import model_card
+from .domain import Name, Range
 from .network import build_mask_rcnn
 from .settings import ImageSettings, MaskRcnnRecipe, NetworkSettings, check_labels
 
@@ -42,6 +43,9 @@ class MaskRcnnModel(Settings):
     network: NetworkSettings
     image: ImageSettings
     weights: FileEntry
+    usual: dict[Name, Range] = Field(
+        default_factory=dict, description="What slices of the training images look like; others are flagged."
+    )
     metrics: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -117,6 +121,7 @@ def write_detector(
     *,
     split: dict[str, list[str]],
     history: dict[str, Any],
+    usual: dict[Name, Range],
     measure: Callable[[Path], dict[str, Any]],
 ) -> Path:
     """Write a complete model folder; it appears as a whole or not at all.
@@ -129,6 +134,8 @@ def write_detector(
         ``training`` and ``held_back``: names of images.
     history : dict
         ``losses``, ``minutes``, ``software``.
+    usual : dict
+        As :func:`~medai.segment.detection.plane.domain.usual_ranges` gives them.
     measure : callable
         Called with the folder before it is published; returns the metrics that detector.json and the card show, so
         they are those of the stored half-precision weights.
@@ -145,13 +152,12 @@ def write_detector(
     except OSError as error:
         raise OutputError(f"Cannot write {target.name!r}: {error.strerror}.") from error
     try:
-        model = MaskRcnnModel(
-            id=recipe.id,
-            description=recipe.description,
-            labels=recipe.labels,
-            network=recipe.network,
-            image=recipe.image,
-            weights=write_weights(network, staging / WEIGHTS),
+        model = MaskRcnnModel.parse(
+            {
+                **{name: recipe.to_dict()[name] for name in ("id", "description", "labels", "network", "image")},
+                "weights": write_weights(network, staging / WEIGHTS).to_dict(),
+                "usual": usual,
+            }
         )
         facts = {"recipe.json": recipe.to_dict(), "split.json": split, "training.json": history}
         for name, value in {MANIFEST: model.to_dict(), **facts}.items():

@@ -14,6 +14,7 @@ from medai.core.volume import Volume
 from ...training.export import require_new_folder
 from ..result import Detections
 from .dataset import Entry, find_entries, load_picture, require_trainable, split_names
+from .domain import domain_flags, usual_ranges
 from .findings import findings_of
 from .flags import border_flags, image_flags
 from .intensity import unit_values
@@ -107,7 +108,8 @@ def train(
         return result
 
     lists = {"training": names, "held_back": held}
-    write_detector(trained.network, chosen, out, split=lists, history=history, measure=measured)
+    usual = usual_ranges([plane for picture in training for plane in picture.values])
+    write_detector(trained.network, chosen, out, split=lists, history=history, usual=usual, measure=measured)
     if file is not None:
         file.unlink(missing_ok=True)
     return result
@@ -191,7 +193,11 @@ def _find(
 ) -> Detections:
     seen = Seen.of(image.geometry, settings.plane or model.image.plane)
     values = seen.look(unit_values(image, model.image))
-    flags = [*image.flags, *image_flags(image, values, model.description)]
+    flags = [
+        *image.flags,
+        *image_flags(image, values, model.description),
+        *domain_flags(list(values), model.usual),
+    ]
     device = chosen_device(settings.device)
     choose(network, score=settings.shown, overlap=settings.overlap, most=settings.most)
     planes = slice_instances(
