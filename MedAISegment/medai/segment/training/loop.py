@@ -23,6 +23,9 @@ from .state import State, fingerprint_of, read_state, write_state
 if TYPE_CHECKING:
     import torch
 
+SUPERVISED = ("unet3d", "dynunet")
+"""Networks of the registry with outputs of coarser levels that :func:`medai.segment.training.heads.outputs` knows."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -129,11 +132,12 @@ def train(
 def network_of(recipe: Recipe, *, training: bool) -> tuple[str, dict[str, Any]]:
     """Return the name and the plain settings of the recipe's network."""
     channels, classes = len(recipe.prepare.channels) or 1, len(recipe.labels) + 1
-    if recipe.network is not None:
-        return recipe.network.name, {
-            **recipe.network.settings, "in_channels": channels, "out_channels": classes,
-        }  # fmt: skip
     supervised = training and recipe.optimiser.deep_supervision
+    if recipe.network is not None:
+        settings = {**recipe.network.settings, "in_channels": channels, "out_channels": classes}
+        if recipe.network.name in SUPERVISED:
+            settings["deep_supervision"] = supervised
+        return recipe.network.name, settings
     return "unet3d", {
         "in_channels": channels,
         "out_channels": classes,

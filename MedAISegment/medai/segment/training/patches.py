@@ -8,6 +8,7 @@ import numpy as np
 
 from .augment import patch_transform
 from .cases import Case
+from .foreground import Places
 from .recipe import Recipe
 from .samples import Sample, digest_of, one_thread, order_of, seed_of
 
@@ -24,6 +25,10 @@ class PatchSamples:
     def __init__(self, cases: Sequence[Case], recipe: Recipe) -> None:
         self._cases, self._recipe = cases, recipe
         self._order: tuple[int, list[int]] = (-1, [])
+        wanted = recipe.augment.foreground > 0
+        self._places = (
+            [Places(case.classes, seed_of(recipe.seed, 0, n)) for n, case in enumerate(cases)] if wanted else []
+        )
         self.digest = digest_of((case.name, (case.image, case.classes)) for case in cases)
 
     def __len__(self) -> int:
@@ -38,12 +43,25 @@ class PatchSamples:
             order = order_of(seed, epoch, len(self._cases), len(self))
             self._order = (epoch, order)
         case = self._cases[order[position]]
+        own = seed_of(seed, epoch, position)
         # A transform of its own: threads that share one would take each other's random numbers.
-        transform = patch_transform(self._recipe, seed_of(seed, epoch, position))
-        image = case.image if case.image.ndim == 4 else case.image[None]
+        transform = patch_transform(self._recipe, own)
+        image, classes = case.image if case.image.ndim == 4 else case.image[None], case.classes
+        box = self._box(order[position], own)
+        if box is not None:
+            image, classes = image[(slice(None), *box)], classes[box]
         with one_thread():
-            made = transform({"image": np.asarray(image), "classes": np.asarray(case.classes[None]).astype(np.float32)})
+            made = transform({"image": np.asarray(image), "classes": np.asarray(classes[None]).astype(np.float32)})
         return (
             np.ascontiguousarray(np.asarray(made["image"]), dtype=np.float32),
             np.ascontiguousarray(np.asarray(made["classes"])[0]).astype(np.uint8),
         )
+
+    def _box(self, case: int, seed: int) -> tuple[slice, slice, slice] | None:
+        """Return the part of a case around some foreground, for a share of the samples; None for a patch anywhere."""
+        if not self._places:
+            return None
+        random = np.random.default_rng([seed, 1])
+        if random.random() >= self._recipe.augment.foreground:
+            return None
+        return self._places[case].patch(self._recipe.patch, random)

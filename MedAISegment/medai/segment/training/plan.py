@@ -114,7 +114,7 @@ def plan(
         "filters": filters,
         "network": None if layout.uniform else layout.entry(filters),
         "optimiser": {**optimiser, "device": device, "precision": kind, "threads": threads},
-        "augment": _augment(patch, target, why),
+        "augment": _augment(patch, target, why).model_copy(update={"foreground": _foreground(patch, size, why)}),
         "held_back": training.held_back,
         "seed": seed,
     }
@@ -179,6 +179,18 @@ def _augment(patch: Sequence[int], spacing: Sequence[float], why: list[str]) -> 
         f"{ratio:.2g} times as long as wide distorts what they show."
     )
     return AugmentSettings(rotate_deg=angle, translate=shift)
+
+
+def _foreground(patch: Sequence[int], size: Sequence[float], why: list[str]) -> float:
+    """Return the share of patches that are taken around a labelled voxel: nnU-Net's third where patches are small."""
+    share = math.prod(patch) / max(1, math.prod(size))
+    if share >= 0.5:
+        return 0.0
+    why.append(
+        f"A third of the patches is taken around a labelled voxel: a patch shows {100 * share:.0f} % of the median "
+        "image, and most patches anywhere would show background only."
+    )
+    return round(1 / 3, 4)
 
 
 def _description(found: Fingerprint, title: str, prepare: PrepareSettings, licence: str, source: str) -> Description:

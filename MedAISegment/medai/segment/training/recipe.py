@@ -50,6 +50,12 @@ class AugmentSettings(Settings):
     bias: float = Field(0.2, ge=0, le=1, description="Probability of a smooth multiplicative field.")
     contrast: float = Field(0.3, ge=0, le=1, description="Probability of a gamma change.")
     brightness: float = Field(0.3, ge=0, le=1)
+    foreground: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the patches that are taken around a voxel of a random class (nnU-Net: 1/3).",
+    )
 
 
 class Recipe(Settings):
