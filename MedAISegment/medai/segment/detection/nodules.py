@@ -117,9 +117,9 @@ class Nodule:
         points = np.stack(np.meshgrid(k, j, i, indexing="ij")[::-1], axis=-1)
         offset = geometry.to_ras(points) - np.asarray(self.centre_ras)
         distance = np.linalg.norm(offset, axis=-1)
-        near = distance <= self.reach_mm
-        inside = np.zeros(distance.shape, dtype=bool)
-        directions = offset[near] / np.maximum(distance[near], 1e-9)[:, None]
+        near = (distance <= self.reach_mm) & (distance > 0)
+        inside = distance == 0
+        directions = offset[near] / distance[near][:, None]
         inside[near] = distance[near] <= self.radius(directions)
         a, b, c = (high - low for low, high in zip(first[::-1], last[::-1], strict=True))
         share = inside.reshape(a, SAMPLES, b, SAMPLES, c, SAMPLES).mean(axis=(1, 3, 5))
