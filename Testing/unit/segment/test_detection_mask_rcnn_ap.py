@@ -149,7 +149,7 @@ def test_measuring_a_detector_that_knows_the_answer_and_one_that_errs(tmp_path):
     recipe = MaskRcnnRecipe.parse(
         {"id": "c", "description": {**description, "limits": ["x"]}, "labels": [{"label": 1, "name": "Cell"}]}
     )
-    entries = find_entries(write_cells(tmp_path, 4, 0, settings), recipe)
+    entries = find_entries(write_cells(tmp_path, 4, 0, settings), recipe.labels)
     known = {cells(0, n, settings)[0].tobytes(): cells(0, n, settings)[1] for n in range(4)}
 
     def knows(volume: Volume) -> Detections:

@@ -47,7 +47,7 @@ def data(tmp_path):
 
 
 def test_a_folder_of_pictures_is_read_as_it_was_made(data, recipe):
-    entries = find_entries(data, recipe)
+    entries = find_entries(data, recipe.labels)
     assert [entry.name for entry in entries] == ["cell_000", "cell_001", "cell_002", "cell_003"]
     picture = load_picture(entries[2], recipe)
     image, instances = cells(3, 2, SMALL)
@@ -78,25 +78,25 @@ def test_made_up_cells_are_whole_apart_and_repeatable(colour):
 def test_an_image_without_a_mask_is_named(data, recipe):
     (data / "masks" / "cell_001.png").unlink()
     with pytest.raises(InputError, match="cell_001"):
-        find_entries(data, recipe)
+        find_entries(data, recipe.labels)
 
 
 def test_other_bad_folders_are_refused(data, recipe, tmp_path):
     with pytest.raises(InputError, match="'images' and 'masks'"):
-        find_entries(tmp_path, recipe)
+        find_entries(tmp_path, recipe.labels)
     (data / "masks" / "cell_003.png").rename(data / "masks" / "cell_003.jpg")
     with pytest.raises(InputError, match="JPEG"):
-        find_entries(data, recipe)
+        find_entries(data, recipe.labels)
     (data / "masks" / "cell_003.jpg").rename(data / "masks" / "cell_003.png")
     (data / "images" / "cell_003.tif").write_bytes(b"")
     with pytest.raises(InputError, match="twice"):
-        find_entries(data, recipe)
+        find_entries(data, recipe.labels)
 
 
 def test_a_mask_of_another_size_is_refused(data, recipe):
     Image.fromarray(np.zeros((48, 40), np.uint8)).save(data / "masks" / "cell_000.png")
     with pytest.raises(GeometryError, match="cell_000"):
-        load_picture(find_entries(data, recipe)[0], recipe)
+        load_picture(find_entries(data, recipe.labels)[0], recipe)
 
 
 def test_a_picture_with_a_nifti_mask_is_refused(data, recipe):
@@ -105,7 +105,7 @@ def test_a_picture_with_a_nifti_mask_is_refused(data, recipe):
         Volume(np.zeros((1, 48, 48), np.uint8), Geometry.from_spacing((1, 48, 48))), data / "masks/cell_000.nii.gz"
     )
     with pytest.raises(InputError, match="one of image and mask"):
-        read_pair(find_entries(data, recipe)[0])
+        read_pair(find_entries(data, recipe.labels)[0])
 
 
 def test_nan_pixels_are_refused(tmp_path, recipe):
@@ -116,23 +116,23 @@ def test_nan_pixels_are_refused(tmp_path, recipe):
     write_volume(Volume(array, grid), tmp_path / "images" / "a.nii")
     write_volume(Volume(np.zeros((1, 8, 8), np.uint8), grid), tmp_path / "masks" / "a.nii")
     with pytest.raises(InputError, match="NaN"):
-        load_picture(find_entries(tmp_path, recipe)[0], recipe)
+        load_picture(find_entries(tmp_path, recipe.labels)[0], recipe)
 
 
 def test_classes_are_read_from_the_table(data):
     recipe = MaskRcnnRecipe.parse(TWO)
     with pytest.raises(InputError, match=r"no classes\.csv"):
-        find_entries(data, recipe)
+        find_entries(data, recipe.labels)
     lines = ["image,instance,class"]
     for number in range(4):
         count = int(cells(3, number, SMALL)[1].max())
         lines += [f"cell_{number:03d},{n},{'Debris' if n == 2 else 'Cell'}" for n in range(1, count + 1)]
     (data / "classes.csv").write_text("\n".join(lines))
-    samples = PlaneSamples([load_picture(e, recipe) for e in find_entries(data, recipe)], recipe)
+    samples = PlaneSamples([load_picture(e, recipe) for e in find_entries(data, recipe.labels)], recipe)
     assert samples.sample(0, 0)[1].classes[:2].tolist() == [1, 2]
     (data / "classes.csv").write_text("\n".join(lines[:-1]))
     with pytest.raises(InputError, match="has no class"):
-        load_picture(find_entries(data, recipe)[3], recipe)
+        load_picture(find_entries(data, recipe.labels)[3], recipe)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_classes_are_read_from_the_table(data):
 def test_a_bad_table_names_the_line(data, text, message):
     (data / "classes.csv").write_text(text)
     with pytest.raises(InputError, match=message):
-        find_entries(data, MaskRcnnRecipe.parse(TWO))
+        find_entries(data, MaskRcnnRecipe.parse(TWO).labels)
 
 
 def test_the_split_is_repeatable_and_leaves_something():
@@ -162,13 +162,13 @@ def test_the_split_is_repeatable_and_leaves_something():
 
 
 def test_empty_masks_and_an_image_on_both_sides_are_refused(data, recipe):
-    pictures = [load_picture(entry, recipe) for entry in find_entries(data, recipe)]
+    pictures = [load_picture(entry, recipe) for entry in find_entries(data, recipe.labels)]
     require_trainable(pictures[:2], pictures[2:])
     with pytest.raises(InputError, match="'cell_001' is the training image 'cell_001'"):
         require_trainable(pictures[:2], pictures[1:])
     Image.fromarray(np.zeros((48, 48), np.uint8)).save(data / "masks" / "cell_000.png")
     with pytest.raises(InputError, match="all masks are empty"):
-        require_trainable([load_picture(find_entries(data, recipe)[0], recipe)], pictures)
+        require_trainable([load_picture(find_entries(data, recipe.labels)[0], recipe)], pictures)
 
 
 def test_settings_are_checked():
@@ -261,9 +261,9 @@ def test_an_epoch_shows_every_slice_with_an_instance_once_and_some_empty_ones(da
     recipe = MaskRcnnRecipe.parse(
         {**ONE, "augment": {"flip": 0, "turn": 0, "brightness": 0, "contrast": 0, "noise": 0}}
     )
-    pictures = [load_picture(entry, recipe) for entry in find_entries(data, recipe)]
+    pictures = [load_picture(entry, recipe) for entry in find_entries(data, recipe.labels)]
     Image.fromarray(np.zeros((48, 48), np.uint8)).save(data / "masks" / "cell_003.png")
-    pictures[3] = load_picture(find_entries(data, recipe)[3], recipe)
+    pictures[3] = load_picture(find_entries(data, recipe.labels)[3], recipe)
     samples = PlaneSamples(pictures, recipe)
     assert len(samples) == 4  # three with cells, and one of the empty ones
     counts = [len(samples.sample(0, n)[1]) for n in range(4)]

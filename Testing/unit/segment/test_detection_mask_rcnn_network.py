@@ -97,6 +97,18 @@ def test_a_training_ends_with_a_complete_model_folder(trained):
     assert "held-back images" in card
 
 
+def test_the_numbers_of_the_card_can_be_repeated(trained, data, tmp_path):
+    from medai.segment.detection.plane.service import measure_data
+
+    folder, metrics, _ = trained
+    again = measure_data(folder, data, device="cpu")
+    assert {**again, "on": metrics["on"]} == metrics
+    assert measure_data(folder, data, cases="all", device="cpu")["images"] == 6
+    other = write_cells(tmp_path, 1, 0, SMALL)
+    with pytest.raises(InputError, match="2 held-back images are not in the data set"):
+        measure_data(folder, other, device="cpu")
+
+
 def test_stopped_and_resumed_gives_the_same_weights(trained, data, tmp_path):
     from medai.segment.detection.plane.service import train
 
@@ -141,7 +153,7 @@ def test_a_token_that_is_cancelled_inside_a_step_stops_there(torchvision, data):
     from medai.segment.detection.plane.loop import train_network
 
     recipe = MaskRcnnRecipe.parse(RECIPE)
-    pictures = [load_picture(entry, recipe) for entry in find_entries(data, recipe)]
+    pictures = [load_picture(entry, recipe) for entry in find_entries(data, recipe.labels)]
 
     cancel_at_poll = 40
 

@@ -15,6 +15,7 @@ from medai.core.io.formats import format_of, split_name
 from medai.core.labelmap import LabelMap
 from medai.core.volume import Volume
 
+from ...manifest import LabelEntry
 from .classes import read_classes
 from .intensity import unit_values
 from .seen import Seen
@@ -57,8 +58,13 @@ class Picture:
     digest: str
 
 
-def find_entries(folder: str | Path, recipe: MaskRcnnRecipe) -> list[Entry]:
+def find_entries(folder: str | Path, labels: Sequence[LabelEntry]) -> list[Entry]:
     """Return the pairs of ``folder/images`` and ``folder/masks``, sorted by name.
+
+    Parameters
+    ----------
+    labels : sequence of LabelEntry
+        The model's; with more than one, classes.csv says which instance is what.
 
     Raises
     ------
@@ -84,7 +90,7 @@ def find_entries(folder: str | Path, recipe: MaskRcnnRecipe) -> list[Entry]:
     lossy = sorted(path.name for path in masks.values() if split_name(path)[1] in LOSSY)
     if lossy:
         raise InputError(f"The mask {lossy[0]!r} is a JPEG, which changes values.", hint="Save masks as PNG.")
-    known = read_classes(root, recipe.labels)
+    known = read_classes(root, labels)
     return [Entry(name, images[name], masks[name], known.get(name, {})) for name in sorted(images)]
 
 

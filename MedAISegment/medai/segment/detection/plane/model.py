@@ -90,6 +90,23 @@ def detector_kind(folder: str | Path) -> str:
     return str(value.get("kind", "")) if isinstance(value, dict) else ""
 
 
+def held_back_names(folder: Path) -> list[str]:
+    """Return the names of the images that training never saw.
+
+    Raises
+    ------
+    ManifestError
+        If split.json is missing or damaged.
+    """
+    try:
+        names = load_json_file(folder / "split.json")["held_back"]
+    except (SettingsError, OSError, KeyError, TypeError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ManifestError(f"The model folder {folder.name!r} has no split.json that can be read.")
+    return names
+
+
 def load_network(folder: str | Path, model: MaskRcnnModel) -> torch.nn.Module:
     """Return the network with its weights, in evaluation mode; loaded once per process, the last model is kept.
 

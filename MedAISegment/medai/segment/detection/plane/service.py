@@ -6,8 +6,9 @@ import dataclasses
 import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from medai.core.errors import InputError
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 from medai.core.volume import Volume
 
@@ -22,7 +23,7 @@ from .library import torchvision_library
 from .link import linked
 from .loop import train_network
 from .measure import LOW_SCORE, measure
-from .model import MaskRcnnModel, load_network, read_detector, write_detector
+from .model import MaskRcnnModel, held_back_names, load_network, read_detector, write_detector
 from .network import choose
 from .predict import chosen_device, slice_instances
 from .seen import Seen
@@ -79,7 +80,7 @@ def train(
     torchvision_library()
     require_new_folder(out)
     place = chosen_device(device)
-    entries = {entry.name: entry for entry in find_entries(data, chosen)}
+    entries = {entry.name: entry for entry in find_entries(data, chosen.labels)}
     names, held = split_names(list(entries), chosen.held_back, chosen.seed)
     pictures = {}
     for index, name in enumerate([*names, *held]):
@@ -181,6 +182,44 @@ def measure_model(
         return _find(network, model, volume, settings, no_progress, token)
 
     return measure(entries, model.labels, find, progress=progress, cancel=token)
+
+
+def measure_data(
+    folder: str | Path,
+    data: str | Path,
+    *,
+    cases: Literal["held-back", "all"] = "held-back",
+    device: str = "",
+    progress: ProgressFn = no_progress,
+    cancel: CancelToken | None = None,
+) -> dict[str, Any]:
+    """Measure a model folder on a data set; on the one it was trained with, this repeats its card's numbers.
+
+    Parameters
+    ----------
+    data : path
+        As for :func:`train`.
+    cases : {"held-back", "all"}
+        held-back: the images that split.json names as never seen; all: every image of ``data``.
+
+    Raises
+    ------
+    ManifestError
+        If the folder is no Mask R-CNN, or its split.json cannot be read.
+    InputError
+        If no image was held back, or one of them is not in ``data``.
+    """
+    root, model = Path(folder), read_detector(folder)
+    entries = {entry.name: entry for entry in find_entries(data, model.labels)}
+    chosen = list(entries)
+    if cases == "held-back":
+        chosen = held_back_names(root)
+        if not chosen:
+            raise InputError(f"No image was held back when {model.id!r} was trained.", hint="Measure on all images.")
+        missing = [name for name in chosen if name not in entries]
+        if missing:
+            raise InputError(f"{len(missing)} held-back images are not in the data set: {', '.join(missing[:5])}.")
+    return measure_model(root, [entries[name] for name in chosen], device=device, progress=progress, cancel=cancel)
 
 
 def _find(
