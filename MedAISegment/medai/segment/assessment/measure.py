@@ -94,7 +94,7 @@ def measure_model(
         token.check()
         part = sub_progress(progress, index / len(cases), (index + 1) / len(cases))
         part(0.0, f"measuring {files.case}")
-        key = _key(info.manifest, chosen, files)
+        key = _key(info.manifest, chosen, files, token)
         known = finished.get(key) if store and store.mask(files.case).is_file() else None
         if known is None:
             known, labels = _one(name, info.manifest, files, chosen, part, token)
@@ -183,12 +183,12 @@ def _require(cases: Sequence[CaseFiles]) -> None:
         raise InputError(f"Two cases are called {twice[0]!r}.", hint="Give each case its own name.")
 
 
-def _key(manifest: Manifest, settings: MeasureSettings, files: CaseFiles) -> str:
+def _key(manifest: Manifest, settings: MeasureSettings, files: CaseFiles, cancel: CancelToken) -> str:
     """Return a digest of all that a case's rows hang on."""
 
     def digest(path: Path | None) -> str:
         try:
-            return hash_file(path) if path is not None else ""
+            return hash_file(path, cancel=cancel) if path is not None else ""
         except OSError:
             return ""
 

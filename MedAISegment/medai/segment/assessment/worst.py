@@ -154,8 +154,10 @@ def _panel(
     rows, columns = (size for axis, size in enumerate(spacing) if axis != plane.axis)
     axes.imshow(grey, cmap="gray", vmin=window[0], vmax=window[1], interpolation="nearest", aspect=rows / columns)
     axes.set_axis_off()
-    # The reference is wide and below, the result narrow and on top: where they agree both are seen.
-    for mask, color, width in zip(masks, (REFERENCE, FOUND), (3.4, 1.4), strict=True):
+    # The reference is wide and below, the result narrow and on top: where they agree both are seen.  Both are narrower
+    # where voxels are small, so that they hide little of the image.
+    wide = float(np.clip(120.0 / max(grey.shape), 1.5, 3.4))
+    for mask, color, width in zip(masks, (REFERENCE, FOUND), (wide, max(0.7, 0.42 * wide)), strict=True):
         axes.add_collection(LineCollection(list(edges(mask)), colors=color, linewidths=width, capstyle="round"))
     rim = [withStroke(linewidth=2.5, foreground="black")]
     spots = {"left": (0.03, 0.5), "right": (0.97, 0.5), "top": (0.5, 0.965), "bottom": (0.5, 0.035)}
