@@ -71,6 +71,7 @@ class CropSamples:
         assert recipe.mask is not None
         self.recipe, self.entry = recipe, recipe.mask
         self._windows = WindowSamples(sources, recipe)
+        self._kept: dict[int, tuple[FloatImage, npt.NDArray[np.bool_]]] = {}
 
     def digest(self) -> str:
         """Return a checksum of the scans and of what is known about them."""
@@ -84,7 +85,21 @@ class CropSamples:
         InputError
             If no scan holds a finding.
         """
-        generator = np.random.default_rng(np.random.SeedSequence([self.recipe.seed, 2, epoch, position]))
+        seed, distinct = self.recipe.seed, self.recipe.windows.distinct
+        generator = np.random.default_rng(np.random.SeedSequence([seed, 5, epoch, position]))
+        if distinct:
+            number = int(generator.integers(distinct))
+            if number not in self._kept:
+                self._kept[number] = self._drawn(np.random.SeedSequence([seed, 6, number]))
+            both, mask = self._kept[number]
+        else:
+            both, mask = self._drawn(np.random.SeedSequence([seed, 2, epoch, position]))
+        axes = tuple(axis for axis in range(3) if generator.uniform() < 0.5)
+        both = np.flip(both, tuple(axis + 1 for axis in axes))
+        return np.ascontiguousarray(both), np.ascontiguousarray(np.flip(mask, axes))
+
+    def _drawn(self, seed: np.random.SeedSequence) -> tuple[FloatImage, npt.NDArray[np.bool_]]:
+        generator = np.random.default_rng(seed)
         reach = self.entry.size * self.entry.spacing_mm / 2 + 2 * MARGIN_MM
         for _ in range(TRIES):
             scene = self._windows.scene(generator, reach, (1, 1), near_mm=MARGIN_MM)
@@ -104,9 +119,7 @@ class CropSamples:
         crop, grid = crop_around(volume, centre, self.recipe.prepare, self.entry)
         both = with_box(crop, box, scene.volume.geometry, grid)
         mask = _mask(scene, item, grid)
-        axes = tuple(axis for axis in range(3) if generator.uniform() < 0.5)
-        both = np.flip(both, tuple(axis + 1 for axis in axes))
-        return np.ascontiguousarray(both), np.ascontiguousarray(np.flip(mask, axes))
+        return both, mask
 
 
 def _mask(scene: Scene, item: Detection, grid: Geometry) -> npt.NDArray[np.bool_]:
