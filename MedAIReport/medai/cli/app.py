@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from .detect import detect_app
 from .evaluate import evaluate_command
 from .filter import filter_command
 from .finetune import finetune_command
@@ -41,6 +42,7 @@ app.command("info")(info_command)
 models_app.command("measure")(measure_command)
 models_app.command("card")(card_command)
 app.add_typer(models_app, name="models")
+app.add_typer(detect_app, name="detect")
 
 
 def main() -> None:
