@@ -47,8 +47,7 @@ def test_the_demo_finds_two_hippocampi_of_sensible_size_where_they_belong(demo):
     sides = per_side(shown["volumes_ml"])
     assert all(2.0 < volume < 5.0 for volume in sides.values()), sides
     labels = read_labelmap(out / "segmentation.nii.gz")
-    stored = {s.name: s.label for s in labels.segments}
-    assert len(stored) == 4
+    assert [s.label for s in labels.segments][:4] == [1, 2, 3, 4]
     ijk = np.argwhere(np.isin(labels.array, (1, 2)))[:, ::-1]
     assert labels.geometry.to_ras(ijk)[:, 0].max() < 0
     ijk = np.argwhere(np.isin(labels.array, (3, 4)))[:, ::-1]
@@ -71,9 +70,31 @@ def test_the_same_numbers_stand_in_every_file(demo):
         millilitres = shown["volumes_ml"][finding["segment"]]
         assert finding["volume"]["unit"] == "mm3"
         assert finding["volume"]["value"] == pytest.approx(1000 * millilitres, rel=1e-9)
-        assert finding["volume"]["text"] == f"{millilitres:.2f} mL"
+        decimals = 2 if millilitres < 10 else 0
+        assert finding["volume"]["text"] == f"{millilitres:.{decimals}f} mL"
         assert finding["volume"]["text"] in html
     assert "Research use only" in html
+
+
+def test_the_demo_says_what_the_volumes_are_a_share_of_or_why_not(demo):
+    out, shown = demo
+    report = json.loads((out / "report.json").read_text("utf-8"))
+    rows = {row["structure"]: row for row in report["volumes"]["rows"]}
+    sides = per_side(shown["volumes_ml"])
+    both = rows["Hippocampus"]
+    assert both["left"]["value"] == pytest.approx(sides["Left"], rel=1e-9)
+    assert both["right"]["value"] == pytest.approx(sides["Right"], rel=1e-9)
+    assert both["asymmetry"]["value"] == pytest.approx(
+        200 * (sides["Left"] - sides["Right"]) / (sides["Left"] + sides["Right"])
+    )
+    whole = rows["Intracranial volume"]["total"]
+    if any("Intracranial" in name for name in shown["volumes_ml"]):
+        assert whole["value"] == pytest.approx(sum(shown["volumes_ml"].values()), rel=1e-9)
+        assert 1.0 < both["total_share"]["value"] < 8.0
+    else:
+        assert whole["value"] is None
+        assert "'brain-mr', which finds it, is not installed" in whole["reason"]
+        assert both["total_share"]["value"] is None
 
 
 def test_the_scene_opens_with_image_segmentation_and_table(demo):
