@@ -33,6 +33,8 @@ def derive(labels: LabelMap, settings: Derived, reasons: Mapping[str, str] | Non
     ----------
     labels : LabelMap
         The segments; two segments never share a voxel, so that volumes add up.
+    settings : Derived
+        What is summed and compared.
     reasons : mapping of str to str, optional
         Why a segment is not there, by its name.
 
@@ -68,6 +70,8 @@ def add_derived(
     ----------
     table : FeatureTable
         Of the same segments; its flags stay.
+    labels, settings, reasons
+        See :func:`derive`.
     """
     if not settings.totals:
         return table
