@@ -145,14 +145,15 @@ def test_a_mirrored_head_swaps_the_sides(data_dir):
 
 @pytest.mark.data
 def test_the_held_back_cases_give_the_numbers_on_the_card(data_dir):
+    from medai.segment.assessment.measure import measure_model
+    from medai.segment.assessment.result import metrics_of
     from medai.segment.models import ModelStore
-    from medai.segment.training.cases import find_pairs
-    from medai.segment.training.service import measure
+    from medai.segment.training.dataset import open_dataset
 
     model = ModelStore().find("hippocampus")
     held = json.loads((model.folder / "split.json").read_text("utf-8"))["held_back"]
     assert len(held) == 40
-    pairs = [p for p in find_pairs(data_dir / "msd_hippocampus") if p.case in held]
-    metrics = measure(model.folder, pairs)
+    cases = open_dataset(data_dir / "msd_hippocampus").only(held).cases
+    metrics = metrics_of(measure_model(model.folder, cases))
     assert metrics["mean_dice"] >= 0.85
     assert metrics["mean_dice"] == pytest.approx(model.manifest.metrics["mean_dice"], abs=0.002)

@@ -126,3 +126,25 @@ def test_a_shorter_training_warms_up_in_proportion(small_recipe, example):
     assert (recipe.optimiser.epochs, recipe.optimiser.warmup_steps) == (10, 5)
     assert (recipe.held_back, recipe.optimiser.workers, recipe.optimiser.device) == (2, 3, "cpu")
     assert reasons == []
+
+
+def test_after_a_stop_the_user_is_told_where_the_checkpoint_is(tmp_path, capsys):
+    from medai.cli.traintext import resumable
+    from medai.core.errors import Cancelled, OutputError
+
+    def fail(error, work=None):
+        with pytest.raises(type(error)), resumable(tmp_path / "model", work):
+            raise error
+        return capsys.readouterr().err
+
+    assert fail(Cancelled()) == ""
+    (tmp_path / "model.training").mkdir()
+    (tmp_path / "model.training" / "state.pt").write_bytes(b"1")
+    assert "kept in 'model.training'. Run the same command again" in fail(Cancelled())
+    assert "model.training" in fail(OutputError("The disk is full."))
+    assert fail(OutputError("Another training.", code="BUSY")) == ""
+    (tmp_path / "model" / "fold-2.training").mkdir(parents=True)
+    (tmp_path / "model" / "fold-2.training" / "state.pt").write_bytes(b"1")
+    (tmp_path / "model.training" / "state.pt").unlink()
+    assert "kept in 'fold-2.training'" in fail(Cancelled())
+    assert fail(Cancelled(), tmp_path / "elsewhere") == ""

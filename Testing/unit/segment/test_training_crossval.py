@@ -59,7 +59,12 @@ def test_folds_are_pooled_skipped_when_finished_and_followed_by_a_final_model(pa
     assert len(split_of(out / "final")["training"]) == 5
     assert "never saw it; this model was trained on all of them" in final.metrics["on"]
     assert final.metrics["labels"] == found["metrics"]["labels"]
-    assert "Cross-validation" in (out / "final" / "MODEL_CARD.md").read_text("utf-8")
+    card = (out / "final" / "MODEL_CARD.md").read_text("utf-8")
+    assert "Cross-validation" in card
+    from medai.segment.training.card_folder import rewrite_card
+
+    rewrite_card(out / "final")
+    assert (out / "final" / "MODEL_CARD.md").read_text("utf-8") == card
     assert sorted(p.name for p in out.iterdir()) == ["cross_validation.json", "final", "fold-1", "fold-2"]
 
 

@@ -15,12 +15,10 @@ from ..assessment.result import FILE, Assessment, metrics_of
 from .export import pretty
 from .folds import SPLIT_FILE, Split, fold_subjects
 from .recipe import Recipe
-from .service import train_model
+from .service import FOLDS, FOLDS_SCHEMA, train_model
 from .sources import open_source
 from .work import default_work, remove
 
-POOLED = "cross_validation.json"
-SCHEMA = "medai.cross-validation/1"
 FINAL = "final"
 
 
@@ -93,11 +91,11 @@ def cross_validate(
         return found
     found["metrics"] = pooled(measured)
     text = pretty({
-        "schema": SCHEMA, "research_use_only": True, "pooled": found["metrics"],
+        "schema": FOLDS_SCHEMA, "research_use_only": True, "pooled": found["metrics"],
         "folds": [item.to_dict() for item in measured],
     })  # fmt: skip
-    write_text(root / POOLED, text)
-    found["file"] = str(root / POOLED)
+    write_text(root / FOLDS, text)
+    found["file"] = str(root / FOLDS)
     everything = Split(
         training=tuple(sorted(f.case for f in source.cases)), seed=recipe.seed, subjects=splits[0].subjects
     )

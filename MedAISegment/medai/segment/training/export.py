@@ -106,7 +106,7 @@ def manifest_of(recipe: Recipe, weights: FileEntry, version: str) -> Manifest:
         id=recipe.id,
         version=version,
         description=recipe.description,
-        network=NetworkEntry(name=name, settings=settings),
+        network=NetworkEntry(name=name, settings=dict(sorted(settings.items()))),
         prepare=recipe.prepare,
         window=recipe.patch,
         region=recipe.region,
@@ -125,7 +125,7 @@ def write_model(
     measure: Callable[[Path], dict[str, Any]],
     version: str = "1.0.0",
     images: Images = (),
-    card: Callable[[Manifest], str] | None = None,
+    card: Callable[[Manifest, dict[str, Any]], str] | None = None,
     staging: Path | None = None,
 ) -> Path:
     """Write a complete model folder; nothing is left behind if it fails.
@@ -147,7 +147,7 @@ def write_model(
     images : sequence of array, shape (C, K, J, I)
         On which half and single precision are compared; without any, half precision is stored.
     card : callable, optional
-        Writes the card's text from the complete manifest.
+        Writes the card's text from the complete manifest and history.
     staging : Path, optional
         Where the folder is put together, on the same disk; what a kill left there is removed first.
 
@@ -181,7 +181,7 @@ def write_model(
             write_pretty(staging / name, value)
         manifest = manifest.model_copy(update={"metrics": measure(staging)})
         write_pretty(staging / "manifest.json", manifest.to_dict())
-        text = card(manifest) if card else model_card(manifest, recipe, history, split)
+        text = card(manifest, history) if card else model_card(manifest, recipe, history, split)
         (staging / "MODEL_CARD.md").write_text(text, "utf-8")
         staging.chmod(0o755)
         if target.exists():

@@ -28,6 +28,7 @@ from .start import Start
 from .tensorboard import EpochLog
 from .work import EVENTS, LOG, MEASURED, STATE, Work, default_work, opened, remove
 
+FOLDS, FOLDS_SCHEMA = "cross_validation.json", "medai.cross-validation/1"
 COMPARED = 4
 """Training samples on which half and single precision are compared."""
 SOFTWARE = ("torch", "monai", "numpy", "SimpleITK")
@@ -181,6 +182,7 @@ def _publish(
     def measured(folder: Path) -> dict[str, Any]:
         if folds and not split.held_back:
             kept.append(folds[0].replace(rows=tuple(row for fold in folds for row in fold.rows)))
+            write_pretty(folder / FOLDS, {"schema": FOLDS_SCHEMA, "folds": [fold.to_dict() for fold in folds]})
             metrics.update(metrics_of(kept[0]))
             metrics["on"] = (
                 f"cases of a {len(folds)}-fold cross-validation, each by the model that never saw it; this model was "
@@ -200,9 +202,9 @@ def _publish(
         write_pretty(folder / FILE, kept[0].to_dict())
         return metrics
 
-    def card(manifest: Manifest) -> str:
+    def card(manifest: Manifest, facts: dict[str, Any]) -> str:
         own = kept[0] if not folds and not made else None
-        return model_card(manifest, recipe, history, split.to_dict(), assessment=own, folds=() if made else folds)
+        return model_card(manifest, recipe, facts, split.to_dict(), assessment=own, folds=() if made else folds)
 
     write_model(
         trained.network, recipe, out, split=split.to_dict(), history=history, measure=measured, version=version,
