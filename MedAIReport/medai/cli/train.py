@@ -87,6 +87,8 @@ def train_command(
             chosen, reasons = recipe_of(wanted, data, progress=progress, cancel=token)
             for reason in reasons:
                 tell(reason)
+            if folds and reasons:
+                tell(f"With {folds} folds each subject is held back once, by one of the {folds} models.")
             if plan_only or out is None:
                 return {"recipe": chosen.to_dict(), "reasons": reasons}
             common: dict[str, Any] = {
