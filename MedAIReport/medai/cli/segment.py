@@ -29,7 +29,9 @@ def segment_command(
     channel: Annotated[
         list[Path] | None, typer.Option(help="Image of the model's next channel, on the same grid; repeatable.")
     ] = None,
-    regions: Annotated[str, typer.Option(help="'auto', 'atlas' (whole head), or 'image' (all of it).")] = "auto",
+    regions: Annotated[
+        str, typer.Option(help="'auto', 'locator' (a model finds it), 'atlas', or 'image' (all).")
+    ] = "auto",
     region: Annotated[
         list[str] | None,
         typer.Option(help="A box 'SIDE:R,A,S:X,Y,Z': side left, right or none; centre RAS mm; size mm. Repeatable."),

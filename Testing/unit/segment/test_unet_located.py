@@ -191,6 +191,43 @@ def test_an_image_without_any_of_it_is_empty_and_not_an_exception(head, installe
     assert {"FOV_ORGAN_ABSENT", "DOMAIN_OOD"} <= {f.code for f in labels.flags if f.severity is Severity.ERROR}
 
 
+@pytest.fixture
+def with_atlas(store, tmp_path, monkeypatch):
+    """The same models, of which the second also says where its organ lies in the MNI152 template."""
+    shutil.copytree(store, tmp_path / "store")
+    file = tmp_path / "store" / "organ" / "manifest.json"
+    own = json.loads(file.read_text("utf-8"))
+    own["region"]["mni152"] = {"left": [-26, -22, -14], "right": [26, -22, -14]}
+    file.write_text(json.dumps(own), "utf-8")
+    monkeypatch.setenv("MEDAI_MODELS", str(tmp_path / "store"))
+
+
+def test_where_the_atlas_finds_nothing_either_the_locators_errors_stay(head, with_atlas):
+    noise = head.replace(array=np.random.default_rng(1).normal(0, 1, head.array.shape).astype(np.float32))
+    labels = segment(noise)
+    assert not labels.array.any()
+    assert "atlas" not in labels.meta["locator"]
+    assert {"FOV_ORGAN_ABSENT", "DOMAIN_OOD"} <= {f.code for f in labels.flags if f.severity is Severity.ERROR}
+
+
+def test_the_atlas_is_asked_where_the_locator_finds_nothing_plausible(with_atlas):
+    pytest.importorskip("SimpleITK")
+    pytest.importorskip("nilearn")
+    from medai.core.io import read_volume
+    from medai.segment.atlas import template_path
+
+    brain = read_volume(template_path())  # its values make all of it the locator's right organ
+    labels = segment(brain, keep_located={"Everything": list(NAMES)})
+    middle = centres(labels)
+    np.testing.assert_allclose(middle["left"], (-26, -22, -14), atol=6)
+    np.testing.assert_allclose(middle["right"], (26, -22, -14), atol=6)
+    assert "atlas" in labels.meta["locator"]
+    assert not [f for f in labels.flags if f.severity is Severity.ERROR]
+    assert {"FOV_ORGAN_ABSENT", "DOMAIN_OOD"} <= {f.code for f in labels.flags if f.severity is Severity.WARNING}
+    (flag,) = [f for f in labels.flags if f.code == "PARTIAL_RUN"]
+    assert "is not plausible" in flag.message
+
+
 def test_without_the_locator_auto_takes_the_next_way_and_says_what_is_missing(head, store, tmp_path, monkeypatch):
     shutil.copytree(store / "organ", tmp_path / "organ")
     own = json.loads((tmp_path / "organ" / "manifest.json").read_text("utf-8"))

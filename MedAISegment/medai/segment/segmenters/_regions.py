@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from medai.core.errors import DependencyError, InputError, MedAIError, ModelError
@@ -10,8 +11,9 @@ from medai.core.progress import CancelToken, ProgressFn, sub_progress
 from medai.core.qc import QCFlag, Severity
 from medai.core.volume import Volume
 
+from ..inference.locate import atlas_regions
 from ..inference.located import Regions, run_located
-from ..inference.locator import has_segments, locate, named_locator, regions_from, unions
+from ..inference.locator import Found, has_segments, locate, named_locator, regions_from, unions
 from ..inference.result import Result
 from ..merge import merged
 from ..models import ModelStore
@@ -40,16 +42,22 @@ def predict_in_regions(
     wanted = _wanted(model, labels, settings)
     regions: Regions
     everything: LabelMap | None = None
-    start = 0.0
+    start, why = 0.0, ""
     if wanted == "segments":
         regions = regions_from(_required(labels), model.manifest, cancel=cancel)
         everything = labels
     elif wanted == "locator":
         start = 0.7
-        part = sub_progress(progress, 0.0, start)
-        regions, everything = locate(
+        part = sub_progress(progress, 0.0, 0.6)
+        found, everything = locate(
             _locator(model, cancel), value, model.manifest, settings.options(), progress=part, cancel=cancel
         )
+        regions = found
+        if settings.regions == "auto" and any(flag.severity is Severity.ERROR for flag in found.flags):
+            instead = _by_atlas(found, value, model, progress=sub_progress(progress, 0.6, start), cancel=cancel)
+            if instead is not None:
+                regions, everything = instead, None
+                why = f"what the model {named_locator(model.manifest.region)!r} found in this image is not plausible"
     else:
         regions = wanted
     result = run_located(
@@ -59,12 +67,12 @@ def predict_in_regions(
     )  # fmt: skip
     if not settings.keep_located:
         return result
-    found = result.labels
+    labelled = result.labels
     if everything is None:
-        flags = (*found.flags, *_nothing_to_keep(model, settings))
-        return Result(found.replace(flags=flags), result.maps, result.facts)
+        flags = (*labelled.flags, *_nothing_to_keep(model, settings, why))
+        return Result(labelled.replace(flags=flags), result.maps, result.facts)
     cancel.check()
-    return Result(merged(found, unions(everything, settings.keep_located), "under"), result.maps, result.facts)
+    return Result(merged(labelled, unions(everything, settings.keep_located), "under"), result.maps, result.facts)
 
 
 def _wanted(model: ModelInfo, labels: LabelMap | None, settings: UNetSettings) -> Regions | Way:
@@ -116,11 +124,32 @@ def _required(labels: LabelMap | None) -> LabelMap:
     return labels
 
 
-def _nothing_to_keep(model: ModelInfo, settings: UNetSettings) -> list[QCFlag]:
+def _by_atlas(
+    found: Found, value: Volume, model: ModelInfo, *, progress: ProgressFn, cancel: CancelToken
+) -> Found | None:
+    """Return the atlas' regions instead of a locator's that are not to be believed; None if it finds none either.
+
+    The locator's flags stay as warnings: they are about its own segments, of which nothing is used.
+    """
+    hint = model.manifest.region
+    if hint is None or not hint.mni152:
+        return None
+    facts = dict(found.facts)
+    try:
+        regions = atlas_regions(value, model.manifest, facts, progress=progress, cancel=cancel)
+    except (InputError, DependencyError, ImportError):
+        return None
+    flags = tuple(
+        replace(flag, severity=Severity.WARNING) if flag.severity is Severity.ERROR else flag for flag in found.flags
+    )
+    return Found(tuple(regions), (), flags, facts)
+
+
+def _nothing_to_keep(model: ModelInfo, settings: UNetSettings, why: str) -> list[QCFlag]:
     """Say of each segment that was to be kept why it is not there."""
     locator = named_locator(model.manifest.region)
-    why = "the regions were found without a model of the whole image"
-    if settings.regions == "auto" and locator:
+    why = why or "the regions were found without a model of the whole image"
+    if settings.regions == "auto" and locator and not _installed(locator):
         why = f"the model {locator!r}, which finds it, is not installed"
     return [
         QCFlag("PARTIAL_RUN", Severity.WARNING, f"{name} was not segmented: {why}.", affects=name)

@@ -31,7 +31,8 @@ class WhereSettings(Settings):
         description=(
             "For models of one structure: 'segments' looks where segments made before show it; 'locator' runs the "
             "model that finds it in a whole image; 'atlas' registers a template; 'image' takes all; or boxes. 'auto' "
-            "takes the first of these that is here, and the whole image for all other models."
+            "takes the first of these that is here (the atlas also where the locator finds nothing plausible), and the "
+            "whole image for all other models."
         ),
     )
     recentre: bool = Field(
