@@ -66,14 +66,23 @@ class AnchorEntry(Settings):
         return self
 
 
+class Needs(Settings):
+    """What a window must hold to be looked at: tissue in which the detector's findings lie, such as aerated lung."""
+
+    low: float = Field(description="Smallest value, as prepared.")
+    high: float = Field(description="Largest value, as prepared.")
+    share: float = Field(gt=0, le=1, description="Share of the window's voxels between both that is enough.")
+
+
 class SelectEntry(Settings):
-    """Which boxes are kept."""
+    """Which windows are looked at, and which boxes are kept."""
 
     overlap: float = Field(0.25, ge=0, lt=1, description="Share of a window that the next one covers again.")
     score: float = Field(0.05, ge=0, lt=1, description="Boxes of a smaller score are dropped.")
     shown: float = Field(0.5, ge=0, le=1, description="Score from which a finding is worth showing.")
     nms: float = Field(0.2, ge=0, le=1, description="Of boxes with a larger intersection over union the best is kept.")
     most: int = Field(100, ge=1, le=10_000, description="Most findings in an image.")
+    needs: Needs | None = Field(None, description="If given, other windows are passed over.")
 
 
 class MaskEntry(Settings):

@@ -71,7 +71,7 @@ def build_detector(
     detector.set_box_regression_loss(smooth, encode_gt=True, decode_pred=False)
     chosen = select or SelectEntry()
     detector.set_box_selector_parameters(
-        score_thresh=chosen.score, topk_candidates_per_level=500, nms_thresh=chosen.nms, detections_per_img=chosen.most
+        score_thresh=chosen.score, topk_candidates_per_level=50, nms_thresh=chosen.nms, detections_per_img=chosen.most
     )
     trained: torch.nn.Module = detector
     return trained

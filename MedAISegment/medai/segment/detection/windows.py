@@ -16,6 +16,7 @@ from medai.core.progress import CancelToken, ProgressFn
 from ..inference.prepare import FloatImage
 from ..inference.windows import axis_starts
 from .manifest import SelectEntry
+from .matching import box_iou
 from .samples import cut_window
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def find_boxes(
     import torch
 
     axes = [spans(n, size, select.overlap) for n, size in zip(array.shape[1:], window, strict=True)]
-    places = list(itertools.product(*axes))
+    places = [place for place in itertools.product(*axes) if _worth(array, place, window, select)]
     boxes: list[FloatArray] = [np.zeros((0, 6))]
     scores: list[FloatArray] = [np.zeros(0)]
     classes: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
@@ -107,6 +108,13 @@ def find_boxes(
     return _best(np.concatenate(boxes), np.concatenate(scores), np.concatenate(classes), select, len(places))
 
 
+def _worth(array: FloatImage, place: Sequence[Span], window: tuple[int, int, int], select: SelectEntry) -> bool:
+    if select.needs is None:
+        return True
+    part = cut_window(array, np.array([span[0] for span in place]), window)[0]
+    return float(((part >= select.needs.low) & (part <= select.needs.high)).mean()) >= select.needs.share
+
+
 def _counts(boxes: FloatArray, place: Sequence[Span]) -> npt.NDArray[np.bool_]:
     middle = (boxes[:, :3] + boxes[:, 3:]) / 2
     low, high = np.array([span[1] for span in place]), np.array([span[2] for span in place])
@@ -117,17 +125,13 @@ def _best(
     boxes: FloatArray, scores: FloatArray, classes: npt.NDArray[np.int64], select: SelectEntry, windows: int
 ) -> Found:
     """Keep the best of boxes of a class that overlap, within and across windows."""
-    if not len(boxes):
-        return Found(boxes, scores, classes, windows)
-    import torch
-    from monai.data.box_utils import batched_nms
-
-    kept = np.asarray(
-        batched_nms(
-            torch.from_numpy(boxes), torch.from_numpy(scores), torch.from_numpy(classes), select.nms,
-            max_proposals=select.most,
-        )
-    )  # fmt: skip
     # Equal scores in a fixed order, whatever the sorting does with them.
-    order = sorted(kept.tolist(), key=lambda n: (-scores[n], *boxes[n]))
-    return Found(boxes[order], scores[order], classes[order], windows)
+    left = np.array(sorted(range(len(boxes)), key=lambda n: (-scores[n], *boxes[n])), dtype=np.int64)
+    kept: list[int] = []
+    # MONAI's function compares all boxes with all, which takes gigabytes for the boxes of a hundred windows.
+    while len(left) and len(kept) < select.most:
+        first, rest = int(left[0]), left[1:]
+        kept.append(first)
+        same = classes[rest] == classes[first]
+        left = rest[~(same & (box_iou(boxes[first][None], boxes[rest])[0] > select.nms))]
+    return Found(boxes[kept], scores[kept], classes[kept], windows)
