@@ -89,7 +89,7 @@ def test_progress_rises_and_cancel_stops_inside(shipped, planted, cancel_at_poll
     with pytest.raises(Cancelled):
         run_detector(
             shipped, planted.volume, DetectSettings(device="cpu"),
-            progress=lambda fraction, message="": seen.append(fraction), cancel=cancel_at_poll(12),
+            progress=lambda fraction, message="": seen.append(fraction), cancel=cancel_at_poll(6),
         )  # fmt: skip
     assert seen == sorted(seen)
     assert seen[-1] < 1

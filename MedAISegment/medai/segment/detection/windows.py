@@ -111,7 +111,12 @@ def find_boxes(
 def _worth(array: FloatImage, place: Sequence[Span], window: tuple[int, int, int], select: SelectEntry) -> bool:
     if select.needs is None:
         return True
-    part = cut_window(array, np.array([span[0] for span in place]), window)[0]
+    # What lies outside a small image says nothing about it.
+    box = tuple(
+        slice(max(span[0], 0), min(span[0] + size, length))
+        for span, size, length in zip(place, window, array.shape[1:], strict=True)
+    )
+    part = array[(0, *box)]
     return float(((part >= select.needs.low) & (part <= select.needs.high)).mean()) >= select.needs.share
 
 
