@@ -116,7 +116,7 @@ def _worth(array: FloatImage, place: Sequence[Span], window: tuple[int, int, int
         slice(max(span[0], 0), min(span[0] + size, length))
         for span, size, length in zip(place, window, array.shape[1:], strict=True)
     )
-    part = array[(0, *box)]
+    part = array[0][box]
     return float(((part >= select.needs.low) & (part <= select.needs.high)).mean()) >= select.needs.share
 
 
