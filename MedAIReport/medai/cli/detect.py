@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .detect2d import is_plane_model, is_plane_recipe, measure_plane, tell_plane, train_plane
 from .detectdata import Place, Side, background, read_recipe, tests_of, training_of
 from .run import JsonFlag
 from .shell import bar, emit, guarded, say
@@ -88,6 +89,9 @@ def detect_train_command(
     def work(token: Any) -> Any:
         from medai.segment.detection.service import train_detector
 
+        if is_plane_recipe(recipe):
+            with bar(json) as progress:
+                return train_plane(recipe, data, out, work_folder, epochs, progress, token)
         chosen = read_recipe(recipe, epochs)
         where = Place(place, place_labels, side)
         with bar(json) as progress:
@@ -126,6 +130,9 @@ def detect_measure_command(
         from medai.segment.detection.model import find_detector
         from medai.segment.detection.service import measure_all, write_measured
 
+        if is_plane_model(model):
+            with bar(json) as progress:
+                return measure_plane(model, data, out, progress, token)
         settings = FrocSettings(match="iou", iou=iou) if iou else FrocSettings()
         found = find_detector(model)
         shown = background(background_ct, Place(place, place_labels, side)) if background_ct else None
@@ -144,6 +151,9 @@ def detect_measure_command(
 
 
 def _tell(metrics: dict[str, Any]) -> None:
+    if "images" in metrics:
+        tell_plane(metrics)
+        return
     for name, values in metrics.items():
         froc, at = values["froc"], values["at_shown_score"]
         say(f"  {name}: CPM {froc['cpm']:.3f} ({froc['findings']} findings in {froc['scans']} scans); at score "

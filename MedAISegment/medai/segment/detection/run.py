@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,10 +18,13 @@ from medai.core.volume import Volume
 from ..inference.prepared import prepare
 from .flags import border_flags, image_flags
 from .frames import boxes_between, clipped, kji
-from .manifest import SelectEntry
+from .manifest import MANIFEST, SelectEntry
 from .masks import add_masks
 from .model import DetectorModel, Networks, find_detector, load_networks
 from .network import build_detector
+from .plane.model import detector_kind
+from .plane.service import detect as detect_in_slices
+from .plane.settings import KIND
 from .result import Detection, Detections
 from .windows import Found, find_boxes
 
@@ -68,6 +72,10 @@ def detect(
         If PyTorch or MONAI is missing.
     """
     chosen = DetectSettings.parse(settings, where="detect")
+    folder = Path(chosen.model)
+    if (folder / MANIFEST).is_file() and detector_kind(folder) == KIND:
+        # Slices of a 2D detector; its own settings have defaults for what is not chosen here.
+        return detect_in_slices(volume, chosen.to_dict(), progress=progress, cancel=cancel)
     return run_detector(find_detector(chosen.model), volume, chosen, progress=progress, cancel=cancel)
 
 
