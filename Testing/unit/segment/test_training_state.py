@@ -161,3 +161,40 @@ def test_a_missing_device_is_said(recipe_dict):
     with pytest.raises(DeviceError, match="CUDA"):
         device_of(made_recipe(recipe_dict, device="cuda").optimiser)
     assert device_of(made_recipe(recipe_dict).optimiser).type == "cpu"
+
+
+class Overflow(torch.autograd.Function):
+    """Passes values on; the gradient of chosen calls is infinite, as after an overflow."""
+
+    bad: frozenset[int] = frozenset()
+    calls = 0
+
+    @staticmethod
+    def forward(ctx, value):
+        """Count the call."""
+        ctx.call = Overflow.calls
+        Overflow.calls += 1
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        """Overflow in the chosen calls."""
+        return gradient * float("inf") if ctx.call in Overflow.bad else gradient
+
+
+@pytest.mark.parametrize(("bad", "stops"), [({1}, False), (set(range(100)), True)])
+def test_a_step_whose_gradient_overflows_is_left_out_and_many_stop_the_training(
+    recipe_dict, cases, monkeypatch, bad, stops
+):
+    import medai.segment.training.loop as loop
+
+    real = loop.outputs
+    Overflow.bad, Overflow.calls = frozenset(bad), 0
+    monkeypatch.setattr(loop, "outputs", lambda network, image: [Overflow.apply(x) for x in real(network, image)[:1]])
+    recipe = made_recipe(recipe_dict, epochs=2, batch=1)
+    if stops:
+        with pytest.raises(ModelError, match="gradients that are not finite"):
+            run(recipe, cases)
+    else:
+        made = run(recipe, cases)
+        assert all(torch.isfinite(w).all() for w in made.network.state_dict().values())

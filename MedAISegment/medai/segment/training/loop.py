@@ -23,6 +23,8 @@ from .state import State, fingerprint_of, read_state, write_state
 if TYPE_CHECKING:
     import torch
 
+MOST_LOST = 0.02
+"""Share of an epoch's steps that may be left out because their gradients are not finite."""
 SUPERVISED = ("unet3d", "dynunet")
 """Networks of the registry with outputs of coarser levels that :func:`medai.segment.training.heads.outputs` knows."""
 
@@ -188,7 +190,7 @@ def _epoch(
     import torch
 
     o = recipe.optimiser
-    summed, count = 0.0, 0
+    summed, count, lost = 0.0, 0, 0
     for image, classes in batches(samples, state.epoch, o.batch, o.workers):
         cancel.check()
         image, classes = image.to(device, non_blocking=True), classes.to(device, non_blocking=True)
@@ -209,8 +211,17 @@ def _epoch(
             )
         cancel.check()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), o.gradient_clip)
-        optimiser.step()
+        size = torch.nn.utils.clip_grad_norm_(network.parameters(), o.gradient_clip)
+        if math.isfinite(float(size)):
+            optimiser.step()
+        else:
+            # One overflow in a backward pass would turn every weight into NaN; the step is left out instead.
+            lost += 1
+            if lost > MOST_LOST * len(samples) / o.batch + 1:
+                raise ModelError(
+                    f"{lost} steps of epoch {state.epoch + 1} had gradients that are not finite; training stopped.",
+                    hint="Lower the learning rate, or train in float32.",
+                )
         _average(state.average, network.state_dict(), min(o.ema, (1 + state.step) / (10 + state.step)))
         summed, count, state.step = summed + value, count + 1, state.step + 1
     return summed / count
