@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,10 @@ def train_command(
     out: Annotated[Path | None, typer.Option(help="New model folder; with --folds the folder of all folds.")] = None,
     recipe: Annotated[
         str, typer.Option(help="Recipe's JSON file, or a model's id; without one it is planned from the data.")
+    ] = "",
+    start: Annotated[
+        str,
+        typer.Option(help="Model whose weights training begins with: an earlier stage of the same recipe's network."),
     ] = "",
     id: Annotated[str, typer.Option("--id", help="Planned recipes: id of the model.")] = "",
     title: Annotated[str, typer.Option(help="Planned recipes: title of the model.")] = "",
@@ -81,6 +86,11 @@ def train_command(
             raise SettingsError("--out is missing.", hint="Name the new model folder.")
         if (fold or final) and not folds:
             raise SettingsError("--fold and --final belong to --folds.", hint="Give --folds, the number of folds.")
+        if folds and start:
+            raise SettingsError(
+                "--start does not go with --folds.",
+                hint="The model to start from has seen cases that a fold holds back; its folds would look too good.",
+            )
         if folds and work is not None:
             raise SettingsError("Each fold has its own work folder beside it.", hint="Leave --work out.")
         with told(json) as progress:
@@ -102,7 +112,8 @@ def train_command(
                     return cross_validate(chosen, data, out, folds, only=fold or None, final=final, **common)
                 from medai.segment.training.service import train_model
 
-                return train_model(chosen, data, out, work=work, **common)
+                weights, split = _start(start, chosen, tell, token)
+                return train_model(chosen, data, out, work=work, start=weights, split=split, **common)
 
     found = guarded(done, as_json=json)
     if plan_only or out is None:
@@ -114,6 +125,22 @@ def train_command(
         show_folds(found, folds, out, final)
     else:
         show_model(out, found)
+
+
+def _start(name: str, recipe: Any, tell: Callable[[str], None], token: Any) -> tuple[Any, Any]:
+    """Return the weights of the model to begin with, and its split: what it was trained on is never held back."""
+    if not name:
+        return None, None
+    from medai.segment.models import ModelStore
+    from medai.segment.training.folds import SPLIT_FILE, Split
+    from medai.segment.training.start import start_from
+
+    parent = ModelStore().find(name, cancel=token)
+    found = start_from(parent, recipe)
+    for note in found.notes:
+        tell(note)
+    file = parent.folder / SPLIT_FILE
+    return found, Split.read(file) if file.is_file() else None
 
 
 def example_command(

@@ -82,6 +82,14 @@ def test_train_and_finetune_from_the_command_line(example, small_recipe, tmp_pat
     split = json.loads((tmp_path / "child" / "split.json").read_text("utf-8"))
     parents = json.loads((out / "split.json").read_text("utf-8"))
     assert split["held_back"] == parents["held_back"], "only that case was never seen"
+    values = json.loads(small_recipe.read_text("utf-8"))
+    other = tmp_path / "second.json"
+    other.write_text(json.dumps({**values, "seed": 5}), "utf-8")
+    run("train", "--data", example, "--recipe", other, "--start", out, "--out", tmp_path / "second", "--epochs", 1)
+    history = json.loads((tmp_path / "second" / "training.json").read_text("utf-8"))
+    assert history["finetuned_from"]["sha256"]
+    split = json.loads((tmp_path / "second" / "split.json").read_text("utf-8"))
+    assert split["held_back"] == parents["held_back"], "another seed would hold back a case that the first model saw"
 
 
 def test_folds_from_the_command_line(example, small_recipe, tmp_path):
@@ -98,6 +106,7 @@ def test_folds_from_the_command_line(example, small_recipe, tmp_path):
     [
         (["--out", "x", "--fold", "1"], "belong to --folds"),
         (["--out", "x", "--folds", "2", "--work", "w"], "own work folder"),
+        (["--out", "x", "--folds", "2", "--start", "hippocampus"], "--start does not go"),
         ([], "--out is missing"),
         (["--out", "x", "--recipe", "missing.json"], "missing.json"),
         (["--out", "x", "--labels", "1=A,1=B"], "--labels"),
