@@ -13,10 +13,10 @@ from medai.core.errors import GeometryError, InputError, OutputError, SettingsEr
 from medai.core.geometry import Geometry
 from medai.core.io import write_labelmap, write_volume
 from medai.core.labelmap import LabelMap
+from medai.core.new_folder import require_new_folder
 from medai.core.volume import Volume
 from medai.segment.models import ModelStore
 from medai.segment.training.cases import find_pairs, load_case, split
-from medai.segment.training.export import require_new_folder
 from medai.segment.training.loop import rate
 from medai.segment.training.recipe import Recipe
 from medai.segment.training.service import train_model

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medai.core.errors import OutputError
+from medai.core.new_folder import new_folder
 
 from ..manifest import FileEntry
-from ..training.export import require_new_folder, write_pretty, write_weights
+from ..training.export import write_pretty, write_weights
 from .card import detector_card
 from .manifest import MANIFEST, DetectorManifest
 from .model import DetectorModel, read_detector
@@ -47,31 +45,17 @@ def write_detector(
     OutputError
         If the folder holds something, or cannot be written.
     """
-    target = require_new_folder(folder)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".medai-detector-", dir=target.parent))
-    except OSError as error:
-        raise OutputError(f"Cannot write {target.name!r}: {error.strerror}.") from error
-    try:
-        weights = write_weights(boxes.network, staging / WEIGHTS)
-        mask_weights = write_weights(masks.network, staging / MASK_WEIGHTS) if masks is not None else None
+    with new_folder(folder) as place:
+        weights = write_weights(boxes.network, place / WEIGHTS)
+        mask_weights = write_weights(masks.network, place / MASK_WEIGHTS) if masks is not None else None
         manifest = manifest_of(recipe, weights, mask_weights)
-        write_pretty(staging / MANIFEST, manifest.to_dict())
-        write_pretty(staging / "recipe.json", recipe.to_dict())
-        write_pretty(staging / "training.json", history)
-        manifest = manifest.model_copy(update={"metrics": measure(read_detector(staging))})
-        write_pretty(staging / MANIFEST, manifest.to_dict())
-        (staging / "MODEL_CARD.md").write_text(detector_card(manifest, recipe, history), "utf-8")
-        staging.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        staging.rename(target)
-    except OSError as error:
-        raise OutputError(f"Cannot write {target.name!r}: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+        write_pretty(place / MANIFEST, manifest.to_dict())
+        write_pretty(place / "recipe.json", recipe.to_dict())
+        write_pretty(place / "training.json", history)
+        manifest = manifest.model_copy(update={"metrics": measure(read_detector(place))})
+        write_pretty(place / MANIFEST, manifest.to_dict())
+        (place / "MODEL_CARD.md").write_text(detector_card(manifest, recipe, history), "utf-8")
+    return Path(folder)
 
 
 def manifest_of(

@@ -11,9 +11,9 @@ from typing import Any
 from medai.core.atomic import ensure_folder, write_text
 from medai.core.csvtext import write_csv
 from medai.core.io import write_labelmap
+from medai.core.new_folder import require_new_folder
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 
-from ..training.export import require_new_folder
 from .crops import CropSamples
 from .export import write_detector
 from .figure import draw_froc

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from medai.core.errors import OutputError
+from medai.core.new_folder import new_folder
 
 from ..manifest import FileEntry, Manifest, NetworkEntry
 from .card import model_card
@@ -156,64 +154,24 @@ def write_model(
     OutputError
         If the folder holds something, or cannot be written.
     """
-    target = require_new_folder(folder)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if staging is None:
-            staging = Path(tempfile.mkdtemp(prefix=".medai-model-", dir=target.parent))
-        else:
-            shutil.rmtree(staging, ignore_errors=True)
-            staging.mkdir()
-    except OSError as error:
-        raise OutputError(f"Cannot write {target.name!r}: {error.strerror}.") from error
-    try:
+    with new_folder(folder, staging=staging) as place:
         facts = compare_half(network, images) if images else {}
         half = facts.get("least_dice", 1.0) >= EQUAL
         if facts:
             history = {**history, "half_precision": {**facts, "stored": half}}
-        manifest = manifest_of(recipe, write_weights(network, staging / WEIGHTS, half=half), version)
+        manifest = manifest_of(recipe, write_weights(network, place / WEIGHTS, half=half), version)
         for name, value in (
             ("manifest.json", manifest.to_dict()),
             ("recipe.json", recipe.to_dict()),
             ("split.json", split),
             ("training.json", history),
         ):
-            write_pretty(staging / name, value)
-        manifest = manifest.model_copy(update={"metrics": measure(staging)})
-        write_pretty(staging / "manifest.json", manifest.to_dict())
+            write_pretty(place / name, value)
+        manifest = manifest.model_copy(update={"metrics": measure(place)})
+        write_pretty(place / "manifest.json", manifest.to_dict())
         text = card(manifest, history) if card else model_card(manifest, recipe, history, split)
-        (staging / "MODEL_CARD.md").write_text(text, "utf-8")
-        staging.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        staging.rename(target)
-    except OSError as error:
-        raise OutputError(f"Cannot write {target.name!r}: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
-
-
-def require_new_folder(folder: str | Path) -> Path:
-    """Return the path if a model folder may be made there.
-
-    Raises
-    ------
-    OutputError
-        If it is a file, a folder that holds something, or at a place where nothing may be written.
-    """
-    target = Path(folder)
-    try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise OutputError(f"The folder {target.name!r} is not empty.", hint="Choose a new folder for the model.")
-        place = next(parent for parent in target.absolute().parents if parent.exists())
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {target.name[:60]!r}: {error.strerror}.", hint="Choose a folder that you may write to."
-        ) from error
-    return target
+        (place / "MODEL_CARD.md").write_text(text, "utf-8")
+    return Path(folder)
 
 
 def pretty(value: Any) -> str:

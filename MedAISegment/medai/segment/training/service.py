@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medai.core.errors import SettingsError
+from medai.core.new_folder import require_new_folder
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 from medai.core.settings import digest_json, load_json_file
 
@@ -17,7 +18,7 @@ from ..assessment.result import FILE, Assessment, metrics_of
 from ..manifest import Manifest
 from ..models import read_model
 from .card import model_card
-from .export import require_new_folder, write_model, write_pretty
+from .export import write_model, write_pretty
 from .folds import Split, split_subjects
 from .loop import Trained, train
 from .map_source import IMAGES_PER_MAP

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from medai.core.errors import ManifestError, ModelError, OutputError, SettingsError
+from medai.core.errors import ManifestError, ModelError, SettingsError
+from medai.core.new_folder import new_folder
 from medai.core.settings import Settings, load_json_file
 
 from ...manifest import Description, FileEntry, LabelEntry
 from ...models.reading import verify_file
 from ...models.weights import fill, read_weights
-from ...training.export import WEIGHTS, require_new_folder, write_pretty, write_weights
+from ...training.export import WEIGHTS, write_pretty, write_weights
 from ..manifest import MANIFEST
 from .card import model_card
 from .domain import Name, Range
@@ -162,32 +161,18 @@ def write_detector(
     OutputError
         If the folder holds something, or cannot be written.
     """
-    target = require_new_folder(folder)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".medai-model-", dir=target.parent))
-    except OSError as error:
-        raise OutputError(f"Cannot write {target.name!r}: {error.strerror}.") from error
-    try:
+    with new_folder(folder) as place:
         model = MaskRcnnModel.parse(
             {
                 **{name: recipe.to_dict()[name] for name in ("id", "description", "labels", "network", "image")},
-                "weights": write_weights(network, staging / WEIGHTS).to_dict(),
+                "weights": write_weights(network, place / WEIGHTS).to_dict(),
                 "usual": usual,
             }
         )
         facts = {"recipe.json": recipe.to_dict(), "split.json": split, "training.json": history}
         for name, value in {MANIFEST: model.to_dict(), **facts}.items():
-            write_pretty(staging / name, value)
-        model = model.model_copy(update={"metrics": measure(staging)})
-        write_pretty(staging / MANIFEST, model.to_dict())
-        (staging / "MODEL_CARD.md").write_text(model_card(model, recipe, history, split), "utf-8")
-        staging.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        staging.rename(target)
-    except OSError as error:
-        raise OutputError(f"Cannot write {target.name!r}: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+            write_pretty(place / name, value)
+        model = model.model_copy(update={"metrics": measure(place)})
+        write_pretty(place / MANIFEST, model.to_dict())
+        (place / "MODEL_CARD.md").write_text(model_card(model, recipe, history, split), "utf-8")
+    return Path(folder)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medai.core.errors import InputError
+from medai.core.new_folder import require_new_folder
 from medai.core.progress import CancelToken, ProgressFn, no_progress, sub_progress
 from medai.core.volume import Volume
 
-from ...training.export import require_new_folder
 from ..result import Detections
 from .dataset import Entry, find_entries, load_picture, require_trainable, split_names
 from .domain import domain_flags, usual_ranges
