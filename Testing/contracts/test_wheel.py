@@ -47,7 +47,9 @@ def test_holds_exactly_the_library_and_the_models(wheel: Path, tracked: list[str
         module, _, inside = path.partition("/")
         if module in MODULES and inside.startswith("medai/"):
             expected.add(inside)
-        elif path.startswith("MedAISegment/Resources/MedAISegmentModels/"):
+        elif path.startswith(
+            ("MedAISegment/Resources/MedAISegmentModels/", "MedAISegment/Resources/MedAISegmentDetectors/")
+        ):
             expected.add("medai/_resources/" + inside.removeprefix("Resources/"))
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}

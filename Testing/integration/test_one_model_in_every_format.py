@@ -31,7 +31,7 @@ def shipped():
 def whole_image(folder, weights, **changes):
     """A copy of our model's manifest that looks at the whole image, with weights of another kind."""
     manifest = json.loads((shipped().folder / "manifest.json").read_text("utf-8"))
-    del manifest["region"]
+    del manifest["region"], manifest["domain"]  # its limits are those of a region
     data = (folder / weights).read_bytes()
     manifest["weights"] = [{"path": weights, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}]
     manifest.update(changes)
