@@ -44,7 +44,8 @@ def another(shipped, tmp_path):
         region = about.pop("region", manifest.get("region"))
         manifest |= {"id": name, "region": region, "description": {**manifest["description"], **about}}
         if region is None:
-            manifest.pop("region", None)
+            for part in ("region", "domain"):  # the limits are those of the region
+                manifest.pop(part, None)
         file.write_text(json.dumps(manifest), encoding="utf-8")
         return folder
 
