@@ -76,7 +76,7 @@ def test_running_done_and_failed(panel, screenshot, press, process_events, shown
     assert faults(panel, width) == []
     assert process_events(until=lambda: panel._run is None, timeout=120)
     assert "Network: " in panel.ui.statusLabel.text
-    screenshot(panel.parent, f"medai-segment-model-done-{width}", (width, 840))
+    screenshot(panel.parent, f"medai-segment-model-done-{width}", (width, 960))
     assert faults(panel, width) == []
     panel._parameterNode.modelId = "hippocampus"
     panel.ui.deviceField.setCurrentIndex(3)  # Apple's GPU
