@@ -11,7 +11,21 @@ from medai.core.version import VERSION
 
 INSTALL_AND_RUN = "python3 -m venv .venv && .venv/bin/pip install -e '.[demo]' && .venv/bin/medai demo"
 INSTALL_AND_TEST = ".venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest"
-COMMANDS = ("demo", "run", "filter", "segment", "models", "steps", "train", "evaluate", "info")
+COMMANDS = (
+    "demo",
+    "run",
+    "filter",
+    "segment",
+    "models",
+    "steps",
+    "train",
+    "finetune",
+    "detect",
+    "finetune",
+    "detect",
+    "evaluate",
+    "info",
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +52,15 @@ def test_every_command_of_the_table_exists(command: str, readme: str) -> None:
     testing = pytest.importorskip("typer.testing")
     from medai.cli.app import app
 
-    assert f"| `medai {command}" in readme
-    result = testing.CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
-    assert result.exit_code == 0, result.output
-    promised = re.findall(rf"^\| `medai {command}([^|]*)", readme, re.MULTILINE)
+    promised = re.findall(rf"^\| `medai ({command}[^`]*)`", readme, re.MULTILINE)
     assert promised
-    for option in re.findall(r"--[a-z]+", " ".join(promised)):
-        assert option in result.output
+    for row in promised:
+        # The words up to the first argument or option: a command, or a command of a group.
+        words = re.match(r"[a-z ]+(?= |$)", row)[0].split()
+        result = testing.CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+        assert result.exit_code == 0, result.output
+        for option in re.findall(r"--[a-z]+", row):
+            assert option in result.output, row
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs"])
